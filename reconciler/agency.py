@@ -1,0 +1,99 @@
+"""What reconciler.yaml says, ready for use: providers, servers, people, defaults. One for the whole estate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reconciler import canonical
+from reconciler.model import Origin, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.model import Finding
+
+FILE = "reconciler.yaml"
+
+SAME_SYSTEM = Rule("IN217", "error", "Two providers are one system", "Keep one of them; two would undo each other's work.")
+ONE_SPACE = Rule("IN222", "error", "An id stands for two", "People and teams share one space of ids; rename one.")
+UNKNOWN_MEMBER = Rule("IN205", "error", "Not a person or team we know", "Add it to `people` or `teams`, or correct the id.")
+UNKNOWN_DEFAULT = Rule("IN208", "error", "Provider is not defined", "Add it under `providers`, or correct the name.")
+UNKNOWN_SERVER = Rule("IN207", "error", "Server is not defined", "Add it under `servers`, or correct the name.")
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """The agency's file. `data` is what it says; the rest is derived once."""
+
+    data: Mapping[str, Any]
+
+    @property
+    def providers(self) -> dict[str, tuple[str, Mapping[str, Any]]]:
+        """{name: (side, settings)}; the side is `mail` or `dns`."""
+        sides = self.data.get("providers", {})
+        return {name: (side, settings) for side, named in sides.items() for name, settings in named.items()}
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        return self.data.get("defaults", {})  # type: ignore[no-any-return]
+
+    @property
+    def servers(self) -> Mapping[str, Any]:
+        return self.data.get("servers", {})  # type: ignore[no-any-return]
+
+    @property
+    def inside(self) -> frozenset[str]:
+        """Domains outside the estate that count as inside."""
+        return frozenset(canonical.domain(name) for name in self.data.get("inside", ()))
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Every person and team of the agency."""
+        return frozenset((*self.data.get("people", {}), *self.data.get("teams", {})))
+
+    @property
+    def persons(self) -> frozenset[str]:
+        return frozenset(self.data.get("people", {}))
+
+
+def check(agency: Agency) -> Iterator[Finding]:
+    """What is wrong with the file by itself, beyond its schema."""
+    yield from _ids(agency)
+    yield from _systems(agency)
+    for side in ("mail", "dns"):
+        name = agency.defaults.get(side)
+        if name is not None and agency.providers.get(name, ("", {}))[0] != side:
+            origin = Origin(FILE, ("defaults", side))
+            yield UNKNOWN_DEFAULT.at(name, f"There is no {side} provider called `{name}`.", origin)
+    server = agency.defaults.get("server")
+    if server is not None and server not in agency.servers:
+        yield UNKNOWN_SERVER.at(server, f"There is no server called `{server}`.", Origin(FILE, ("defaults", "server")))
+
+
+def _ids(agency: Agency) -> Iterator[Finding]:
+    teams = agency.data.get("teams", {})
+    for name in teams:
+        if name in agency.persons:
+            yield ONE_SPACE.at(name, f"`{name}` is a person and a team.", Origin(FILE, ("teams", name)))
+        for index, member in enumerate(teams[name].get("members", ())):
+            if member not in agency.persons:
+                origin = Origin(FILE, ("teams", name, "members", index))
+                yield UNKNOWN_MEMBER.at(member, f"There is no person `{member}`.", origin)
+    for role, holders in agency.data.get("roles", {}).items():
+        for index, holder in enumerate(holders):
+            if holder not in agency.ids:
+                yield UNKNOWN_MEMBER.at(
+                    holder, f"There is no person or team `{holder}`.", Origin(FILE, ("roles", role, index))
+                )
+
+
+def _systems(agency: Agency) -> Iterator[Finding]:
+    seen: list[tuple[str, Mapping[str, Any]]] = []
+    for name, (side, settings) in agency.providers.items():
+        plain = {key: value for key, value in settings.items() if key not in {"read_only", "renamed_from"}}
+        twin = next((other for other, known in seen if known == plain), None)
+        if twin is not None:
+            origin = Origin(FILE, ("providers", side, name))
+            yield SAME_SYSTEM.at(name, f"`{name}` has the same settings as `{twin}`.", origin)
+        seen.append((name, plain))

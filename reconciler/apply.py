@@ -1,0 +1,195 @@
+"""A plan as a generator of effects: what is to be done, one step at a time, and what each answer means.
+
+Nothing here touches the world. A driver performs the effects and sends the answers back, so the real thing, a
+simulator and a crash at every boundary run this same code. A failed change skips what depends on it; the rest goes
+on. After an error nothing is repeated blindly: live is read again and each change is judged by what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from reconciler.diff import resolve
+from reconciler.errors import ProviderError
+from reconciler.model import MISSING, Address, Batch, Change, Computed, Entry, Resource, Scope, TenantPlan, Value
+from reconciler.order import dependencies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Live = Mapping[tuple[str, str], tuple[Resource, ...] | ProviderError]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write a batch. Answer: the computed attributes of what was made, or the ProviderError."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read scopes again. Answer: `Live`, by (provider, domain)."""
+
+    scopes: tuple[tuple[str, Scope], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Write to the ledger what was confirmed (None: forget the line). `whole`: nothing failed. No answer."""
+
+    tenant: str
+    entries: Mapping[Address, Entry | None]
+    scopes: tuple[tuple[str, Scope], ...]
+    whole: bool
+
+
+Effect = Write | Read | Record
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a tenant's changes: `failed` says why, and also holds what was skipped because of it."""
+
+    tenant: str
+    done: list[Change] = field(default_factory=list)
+    failed: list[tuple[Change, str]] = field(default_factory=list)
+
+
+def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
+    """Make the plan's changes, look, and note in the ledger what is confirmed."""
+    work = _Work(plan)
+    for batch in plan.batches:
+        changes = work.possible(batch)
+        if not changes:
+            continue
+        answer = yield Write(replace(batch, changes=changes))
+        if isinstance(answer, ProviderError):
+            work.doubt(changes, str(answer))
+        else:
+            work.written(changes, answer)
+    touched = tuple(scope for scope in plan.scopes if (scope[0], scope[1].domain) in work.touched)
+    if touched:
+        work.look((yield Read(touched)))
+    entries = {step.address: step.entry for step in plan.steps} | work.entries
+    if entries:
+        yield Record(plan.tenant, entries, plan.scopes, whole=not work.outcome.failed)
+    return work.outcome
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is known of a running apply."""
+
+    plan: TenantPlan
+    outcome: Outcome = field(init=False)
+    before: Mapping[Address, set[Address]] = field(init=False)
+    computed: dict[Computed, Value] = field(default_factory=dict)
+    unsure: dict[Address, tuple[Change, str]] = field(default_factory=dict)  # written or not: a look will tell
+    failed: set[Address] = field(default_factory=set)
+    entries: dict[Address, Entry | None] = field(default_factory=dict)
+    touched: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.outcome = Outcome(self.plan.tenant)
+        self.before = dependencies(self.plan.changes)
+
+    def possible(self, batch: Batch) -> tuple[Change, ...]:
+        """The batch's changes that depend on nothing that failed, with the values known by now."""
+        found = []
+        for change in batch.changes:
+            blockers = self.before[change.address] & self.failed
+            aim = resolve(change.aim, self._known)
+            if blockers or _waits(aim):
+                names = ", ".join(sorted(map(str, blockers))) or "a value that is not known"
+                self._fail(change, f"skipped: it needs {names}")
+            else:
+                found.append(replace(change, aim=aim))
+        return tuple(found)
+
+    def _known(self, reference: Computed) -> Value:
+        return self.computed.get(reference, reference)
+
+    def _fail(self, change: Change, why: str) -> None:
+        self.failed.add(change.address)
+        self.outcome.failed.append((change, why))
+
+    def doubt(self, changes: tuple[Change, ...], error: str) -> None:
+        """The provider gave an error: whatever depends on these waits, and a look will tell what happened."""
+        for change in changes:
+            self.failed.add(change.address)
+            self._unsure(change, error)
+
+    def written(self, changes: tuple[Change, ...], answer: Mapping[Address, Mapping[str, Value]]) -> None:
+        for address, values in answer.items():
+            self.computed |= {Computed(address, name): value for name, value in values.items()}
+        for change in changes:
+            self._unsure(change, "written, but not there when read again")
+
+    def _unsure(self, change: Change, why: str) -> None:
+        self.unsure[change.address] = (change, why)
+        self.touched.add((change.address.provider, change.domain))
+
+    def look(self, live: Live) -> None:
+        """Judge every change by what is there now."""
+        found: dict[Address, Resource] = {}
+        problems: dict[tuple[str, str], str] = {}
+        for scope, answer in live.items():
+            if isinstance(answer, ProviderError):
+                problems[scope] = str(answer)
+            else:
+                found |= {resource.address: resource for resource in answer}
+        for change, why in self.unsure.values():
+            problem = problems.get((change.address.provider, change.domain))
+            if problem is None and reached(change, found.get(change.address)):
+                self.outcome.done.append(change)
+                self.entries[change.address] = _confirmed(change, found.get(change.address))
+            else:
+                self._fail(change, why if problem is None else f"{why}; reading again: {problem}")
+
+
+def reached(change: Change, live: Resource | None) -> bool:
+    """Whether live is as the change aims; neighbours in a shared set do not matter."""
+    for row in change.kind.compared:
+        elements = row.elements(change.address.name)
+        aim = MISSING if change.aim is None else change.aim.get(row.name)
+        there = MISSING if live is None else live.get(row.name)
+        if elements is not None and elements.shared:
+            ours = {} if aim is MISSING else elements.split(aim)
+            was = {} if change.live is None else elements.split(change.live.get(row.name))
+            parts = {} if there is MISSING else elements.split(there)
+            if any(parts.get(key) != ours.get(key) for key in {*ours, *was}):
+                return False
+        elif change.aim is None:
+            if live is not None and not _has_shared(change):
+                return False
+        elif aim is not MISSING and not isinstance(aim, Computed) and aim != there:
+            return False
+    return True
+
+
+def _has_shared(change: Change) -> bool:
+    found = [row.elements(change.address.name) for row in change.kind.attributes]
+    return any(elements is not None and elements.shared for elements in found)
+
+
+def _confirmed(change: Change, live: Resource | None) -> Entry | None:
+    """The ledger line, with what was really seen of computed and referring values."""
+    if change.entry is None or live is None or change.aim is None:
+        return change.entry
+    computed = {row.name: live.get(row.name) for row in change.kind.attributes if row.computed}
+    referring = {
+        name: change.aim.get(name) for name, said in change.entry.said.items() if _mentions_computed(said)
+    }
+    return replace(change.entry, seen={**change.entry.seen, **computed, **referring})
+
+
+def _mentions_computed(value: Value) -> bool:
+    return isinstance(value, tuple) and any(isinstance(item, Computed) for item in value)
+
+
+def _waits(resource: Resource | None) -> bool:
+    values: Iterable[Value] = () if resource is None else resource.attributes.values()
+    return any(_mentions_computed(value) for value in values)

@@ -1,0 +1,147 @@
+"""Checks over a tenant's comparison: what would be overwritten, is in the way, cannot be stored, has drifted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.diff import TAKEOVER
+from reconciler.kinds import kinds
+from reconciler.model import MISSING, Origin, Rule
+from reconciler.review import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.model import Address, Change, Drift, Entry, Facts, Finding, Resource, Scope, State, Value
+
+DRIFT = Rule("PL201", "warning", "Changed outside Git", "Write the live value into the YAML, or put Git's back by hand.")
+OCCUPIED = Rule(
+    "PL208", "error", "The place is taken by something unmanaged", "Declare it in the YAML as it is, or remove it by hand; then plan again."
+)
+UNSUPPORTED = Rule("PL211", "error", "The provider cannot store this", "Take it out of the YAML, or use another provider.")
+CAUTION = Rule("PL214", "warning", "Worth knowing before this is applied", "")
+MIGRATION = Rule(
+    "PL217", "error", "What keeps mail would change its provider", "Leave it where it is; moving kept data is not planned by this version."
+)
+RENAME = Rule(
+    "PL212", "error", "Renames are not made by this version", "Take `renamed_from` out: a new mailbox is made and the old one is retired."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a tenant's comparison came to."""
+
+    state: State
+    base: Mapping[Address, Entry]
+    there: State
+    changes: Sequence[Change]
+    unmanaged: Sequence[Resource]
+    drift: Sequence[Drift]
+    asked: Sequence[tuple[str, Scope]]
+
+
+def check(compared: Compared, facts: Facts) -> Iterator[Finding]:
+    """Every finding of this theme."""
+    yield from _takeovers(compared.changes)
+    yield from _occupied(compared.changes, compared.unmanaged)
+    yield from _drift(compared)
+    yield from _unsupported(compared.changes, facts)
+    yield from _cautions(compared, facts)
+    yield from _moved(compared)
+    yield from _renamed(compared)
+
+
+def _takeovers(changes: Iterable[Change]) -> Iterator[Finding]:
+    """One finding per domain, so that one acceptance per domain is enough."""
+    by_domain: dict[str, list[Change]] = {}
+    for change in changes:
+        if change.takeover:
+            by_domain.setdefault(change.domain, []).append(change)
+    for domain, found in by_domain.items():
+        names = "; ".join(f"{change.address} ({', '.join(change.fields)})" for change in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        yield TAKEOVER.at(domain, f"Live differs in {names}{more}.", found[0].origin or Origin(""))
+
+
+def _occupied(changes: Iterable[Change], unmanaged: Iterable[Resource]) -> Iterator[Finding]:
+    taken: dict[tuple[str, str, str], list[Address]] = {}
+    for resource in unmanaged:
+        taken.setdefault(_slot(resource.address), []).append(resource.address)
+    for change in changes:
+        if change.action not in {"create", "restore"}:
+            continue
+        for other in taken.get(_slot(change.address), ()):
+            both = (change.address, other)
+            if change.address != other and any(kinds()[a.kind].alone(a.name) for a in both):
+                yield OCCUPIED.at(str(change.address), f"{other} is there.", change.origin or Origin(""))
+
+
+def _slot(address: Address) -> tuple[str, str, str]:
+    kind = kinds()[address.kind]
+    return address.provider, kind.namespace, kind.slot(address.name)
+
+
+def _drift(compared: Compared) -> Iterator[Finding]:
+    for drift in compared.drift:
+        git, entry = compared.state.get(drift.address), compared.base.get(drift.address)
+        origin = git.origin if git is not None else Origin(entry.file, line=entry.line) if entry else None
+        what = f"`{drift.field}` is {_shown(drift.live)}, Git says {_shown(drift.git)} (risk: {drift.risk})."
+        yield DRIFT.at(str(drift.address), what, origin or Origin(""))
+
+
+def _shown(value: Value) -> str:
+    return "not set" if value is MISSING else json.dumps(plain(value), ensure_ascii=False)
+
+
+def _unsupported(changes: Iterable[Change], facts: Facts) -> Iterator[Finding]:
+    for change in changes:
+        stored = facts.provider_kinds.get(change.address.provider, {}).get(change.kind.name, frozenset())
+        missing = [name for name in change.fields if name not in stored and not _is_default(change, name)]
+        if missing and change.aim is not None:
+            what = f"`{change.address.provider}` does not hold {', '.join(missing)} of a {change.kind.name}."
+            yield UNSUPPORTED.at(str(change.address), what, change.origin or Origin(""))
+
+
+def _is_default(change: Change, name: str) -> bool:
+    default = next(row.default for row in change.kind.attributes if row.name == name)
+    return change.aim is not None and change.aim.get(name) == default
+
+
+def _cautions(compared: Compared, facts: Facts) -> Iterator[Finding]:
+    said: set[tuple[str, str]] = set()
+    for change in compared.changes:
+        for name in change.fields:
+            if not _is_default(change, name):
+                yield from _caution(change, f"{change.kind.name}.{name}", facts, said)
+    occupied = {(resource.address.provider, resource.domain) for resource in compared.there.values()}
+    for provider, scope in compared.asked:
+        text = facts.cautions.get(provider, {}).get("zone")
+        if text and scope.create and (provider, scope.domain) not in occupied:
+            yield CAUTION.at(scope.zone, text, Origin("reconciler.yaml", ("providers", "dns", provider)))
+
+
+def _caution(change: Change, key: str, facts: Facts, said: set[tuple[str, str]]) -> Iterator[Finding]:
+    """A provider's caution, once per provider and key."""
+    text = facts.cautions.get(change.address.provider, {}).get(key)
+    if text and (change.address.provider, key) not in said:
+        said.add((change.address.provider, key))
+        yield CAUTION.at(str(change.address), text, change.origin or Origin(""))
+
+
+def _moved(compared: Compared) -> Iterator[Finding]:
+    homes = {(address.kind, address.name): address for address, entry in compared.base.items() if entry.keep is not None}
+    for address, resource in compared.state.items():
+        old = homes.get((address.kind, address.name))
+        if old is not None and old not in compared.state and old.provider != address.provider:
+            what = f"It lies at `{old.provider}`, Git says `{address.provider}`."
+            yield MIGRATION.at(str(address), what, resource.origin or Origin(""))
+
+
+def _renamed(compared: Compared) -> Iterator[Finding]:
+    for address, resource in compared.state.items():
+        old = address._replace(name=resource.attributes.get("renamed_from", ""))
+        if old in compared.base and address not in compared.base:
+            yield RENAME.at(str(address), f"{old} is in the ledger.", resource.origin or Origin(""))

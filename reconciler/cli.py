@@ -1,0 +1,304 @@
+"""The command line: one small function per command, exit codes, and the only place that prints.
+
+| exit | meaning (of several tenants the first that occurs in the order 1, 3, 4, 2, 0) |
+|------|-------------------------------------------------------------------------------|
+| 0    | done, or nothing to do                                                          |
+| 1    | an error: bad input, a provider that cannot be read, a change that failed       |
+| 2    | there are changes or drift (`plan --exit-code`)                                 |
+| 3    | refused by a check: nothing was written in that tenant                          |
+| 4    | stale: differs from what was reviewed                                           |
+| 64   | wrong usage of the command line                                                 |
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.engine import Progress, Request
+    from reconciler.model import Finding, Plan
+    from reconciler.reports.lines import Line
+
+DONE, ERROR, CHANGES, REFUSED, STALE, USAGE = 0, 1, 2, 3, 4, 64
+_WORST_FIRST = (ERROR, REFUSED, STALE, CHANGES, DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where and how a command answers."""
+
+    format: str
+    file: str | None
+    color: bool
+    verbose: bool
+
+    def text(self, text: str) -> None:
+        """The command's answer, to the file or to standard output."""
+        if self.file is None:
+            click.echo(text.removesuffix("\n"))
+        else:
+            Path(self.file).write_text(text.removesuffix("\n") + "\n", encoding="utf-8")
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        """Styled lines: through rich on a terminal, plain and never wrapped elsewhere."""
+        if self.file is None and sys.stdout.isatty():
+            _styled(lines, color=self.color)
+        else:
+            self.text("\n".join("".join(text for text, _ in line) for line in lines))
+
+
+def _styled(lines: Iterable[Line], *, color: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, no_color=not color, soft_wrap=False)
+    for line in lines:
+        console.print(Text.assemble(*((text, style) for text, style in line)), emoji=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="reconciler")
+def cli() -> None:
+    """GitOps for email hosting: mail and DNS of many domains, declared in Git.
+
+    Git says what should be, the live systems say what is, the ledger in Git says what was ours.
+    """
+
+
+def _common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that mean the same everywhere."""
+    options = [
+        click.option("--estate", type=click.Path(), default=".", metavar="DIR", help="The estate's folder (default: here)."),
+        click.option("--rev", default="HEAD", metavar="COMMIT", help="The commit to read (default: HEAD)."),
+        click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."),
+        click.option("--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer to a file."),
+        click.option("--no-color", is_flag=True, help="No colours, even on a terminal."),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _format(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option("--format", "form", type=click.Choice(names), default="text", help="How to answer.")
+
+
+_worktree = click.option("--worktree", is_flag=True, help="Read the working tree instead of a commit.")
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(), metavar="DIR")
+def init(folder: str) -> None:
+    """Make a new estate in DIR, ready to commit."""
+    from reconciler import starter
+
+    made = starter.start(Path(folder))
+    click.echo(f"Made {', '.join(made)} in {folder}.\nNext: see {folder}/README.md, add a client, commit.")
+
+
+@cli.command()
+@_common
+@_worktree
+@_format("text", "json")
+def validate(form: str, worktree: bool, **options: Any) -> None:  # noqa: FBT001  (click's own calling style)
+    """Check files, schemas and references. No live system is contacted."""
+    from reconciler import engine
+    from reconciler.reports import data, lines
+
+    output, request = _prepare(form, worktree=worktree, **options)
+    with _progress(output) as progress:
+        found = engine.validate(_with(request, progress))
+    if form == "json":
+        output.text(data.text(data.checked(found)))
+        _announce(found.differing)
+    else:
+        output.lines(lines.checked(found))
+    _leave(ERROR if any(f.severity == "error" for f in found.findings) else DONE)
+
+
+@cli.command()
+@_common
+@_worktree
+@_format("text", "markdown", "json")
+@click.option("--exit-code", is_flag=True, help="Exit with 2 when there are changes or drift.")
+def plan(form: str, worktree: bool, exit_code: bool, **options: Any) -> None:  # noqa: FBT001
+    """Compare what Git says with what there is, and show what would change and why. Nothing is written."""
+    from reconciler import engine
+
+    output, request = _prepare(form, worktree=worktree, **options)
+    with _progress(output) as progress:
+        found = engine.plan(_with(request, progress))
+    _show_plan(found, output)
+    _leave(_plan_exit(found, exit_code=exit_code))
+
+
+@cli.command()
+@_common
+@_format("text", "json")
+@click.option("--yes", is_flag=True, help="Make what the plan shows now, without asking.")
+@click.option("--digest", "digests", multiple=True, metavar="D", help="Make exactly the plan (or tenant) of this digest.")
+def apply(form: str, yes: bool, digests: tuple[str, ...], **options: Any) -> None:  # noqa: FBT001
+    """Make live what the commit says, note it in the ledger, and read it again."""
+    from reconciler import engine
+    from reconciler.reports import data, lines
+
+    asks = sys.stdin.isatty() and sys.stdout.isatty() and form == "text"
+    if not yes and not digests and not asks:
+        raise click.UsageError("say what was reviewed: --digest D, or --yes for what the plan shows now")
+    output, request = _prepare(form, worktree=False, **options)
+    with _progress(output) as progress:
+        planned = engine.plan(_with(request, progress))
+    if form == "text":
+        output.lines(lines.plan(planned, verbose=output.verbose))
+    if not yes and not digests and not _agreed(planned):
+        _leave(_plan_exit(planned, exit_code=False))
+    with _progress(output) as progress:
+        done = engine.apply(_with(request, progress), planned, digests or None)
+    if form == "json":
+        output.text(data.text(data.result(done)))
+    else:
+        output.lines(lines.result(done))
+    _leave(_worst([_plan_exit(planned, exit_code=False), *(_RESULT_EXITS.get(t.result, DONE) for t in done.tenants)]))
+
+
+_RESULT_EXITS = {"failed": ERROR, "stale": STALE}
+
+
+def _agreed(planned: Plan) -> bool:
+    if not any(tenant.changes or tenant.steps for tenant in planned.tenants):
+        return False
+    return click.confirm("Apply this?", default=False)
+
+
+# ---------------------------------------------------------------------- shared
+
+
+def _prepare(
+    form: str, *, worktree: bool, estate: str, rev: str, tenants: tuple[str, ...], output: str | None, no_color: bool,
+    verbose: bool,
+) -> tuple[Output, Request]:  # fmt: skip
+    from reconciler.engine import Request
+
+    color = not no_color and "NO_COLOR" not in os.environ
+    root = Path(os.path.abspath(estate))  # noqa: PTH100  (resolve() would follow the links a user named on purpose)
+    return Output(form, output, color, verbose), Request(root, rev, worktree, tenants)
+
+
+def _with(request: Request, progress: Progress) -> Request:
+    from dataclasses import replace
+
+    return replace(request, progress=progress)
+
+
+@contextmanager
+def _progress(output: Output) -> Iterator[Progress]:
+    """A bar on stderr when that is a terminal and the work is long."""
+    if not sys.stderr.isatty() or output.format != "text":
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("tenants", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show_plan(found: Plan, output: Output) -> None:
+    from reconciler.reports import data, lines, markdown
+
+    if output.format == "text":
+        output.lines(lines.plan(found, verbose=output.verbose))
+        return
+    _announce(found.differing)
+    output.text(data.text(data.plan(found)) if output.format == "json" else markdown.plan(found))
+
+
+def _announce(files: Sequence[str]) -> None:
+    """The first line of the text output, on stderr where stdout holds another format."""
+    from reconciler.reports import lines
+
+    for line in lines.differing(files):
+        click.echo("".join(text for text, _ in line), err=True)
+
+
+def _plan_exit(found: Plan, *, exit_code: bool) -> int:
+    findings = [*found.findings, *(f for tenant in found.tenants for f in tenant.findings)]
+    codes = [_finding_exit(f) for f in findings if f.severity == "error"]
+    codes += [ERROR for tenant in found.tenants if tenant.unread]
+    if exit_code and any(tenant.changes or tenant.drift for tenant in found.tenants):
+        codes.append(CHANGES)
+    return _worst(codes)
+
+
+def _finding_exit(finding: Finding) -> int:
+    return ERROR if finding.code.startswith("IN") or finding.code == "PL301" else REFUSED
+
+
+def _worst(codes: Iterable[int]) -> int:
+    return min(codes, key=_WORST_FIRST.index, default=DONE)
+
+
+def _leave(code: int) -> None:
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line; turns every error of ours into text (or JSON) and an exit code."""
+    from reconciler.errors import InputError, ReconcilerError
+
+    try:
+        cli.main(standalone_mode=False, prog_name="reconciler")
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        _fail(f"reconciler: {error.format_message()}")
+        sys.exit(USAGE)
+    except InputError as error:
+        _fail_with(error.findings)
+        sys.exit(ERROR)
+    except ReconcilerError as error:
+        _fail(f"reconciler: {error}")
+        sys.exit(ERROR)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ERROR)
+
+
+def _wants_json() -> bool:
+    arguments = sys.argv[1:]
+    return "--format=json" in arguments or any(a == "--format" and b == "json" for a, b in zip(arguments, arguments[1:]))
+
+
+def _fail(message: str) -> None:
+    click.echo(message, err=True)
+    if _wants_json():
+        from reconciler.reports import data
+
+        click.echo(data.text({"format": "reconciler.error/1", "error": message}))
+
+
+def _fail_with(findings: Sequence[Finding]) -> None:
+    from reconciler.reports import data, lines
+
+    if _wants_json():
+        click.echo(data.text(data.findings(None, findings)))
+        return
+    for line in lines.findings(findings):
+        click.echo("".join(text for text, _ in line), err=True)

@@ -1,0 +1,250 @@
+"""Strict YAML: the bytes of one file become plain data, or findings that say all that is wrong with them.
+
+PyYAML's C parser makes events of bytes, a builder of our own makes data of events. No loader of PyYAML runs: no file
+can name a type, repeat a part of itself or have `no` read as false, and what nests too deep is refused before the next
+bracket is read. Positions are not kept, as only a finding needs one: `locate` reads that one file again.
+
+A value is one line of visible text: what else stands in a name ends in mail headers, zone files and SQL maps.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from reconciler.errors import InputError
+from reconciler.model import Finding, Origin, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+MAX_BYTES, MAX_LEVELS, MAX_DIGITS = 2**20, 20, 18
+MAX_FINDINGS = 100  # per file: a hostile one can hold a problem in every byte
+
+LARGE = Rule("IN001", "error", "the file is too large", "Split it; a domain's file has a few KiB.")
+ENCODING = Rule("IN002", "error", "the file is not UTF-8", "Save it as UTF-8.")
+BOM = Rule("IN003", "error", "the file begins with a byte order mark", "Save it as UTF-8 without one.")
+CHARACTER = Rule("IN004", "error", "a character that cannot be seen", "Remove it; a value is one line of visible text.")
+SYNTAX = Rule("IN005", "error", "not YAML", "Check indentation, colons, quotes and brackets, here and just before.")
+DEEP = Rule("IN006", "error", "nested too deep", "No file of an estate needs that; what follows was not read.")
+TAG = Rule("IN007", "error", "a YAML tag", "Remove it, or put the text in quotes if it is one that begins with `!`.")
+ANCHOR = Rule("IN008", "error", "a YAML anchor or alias", "Write the value out; a text that begins so goes in quotes.")
+MERGE = Rule("IN009", "error", "a merge key", "Write the keys out, so that a diff shows what changes.")
+DIRECTIVE = Rule("IN010", "error", "a YAML directive", "Remove lines that begin with `%`; what follows was not read.")
+COMPLEX = Rule("IN011", "error", "a key that is not text", "Put it in quotes if it begins with `[`, `{` or `*`.")
+SECOND = Rule("IN012", "error", "more than one document", "Keep one, and remove the line `---` and what follows.")
+TOP = Rule("IN013", "error", "the file holds no keys", "Write `key: value` lines at its top level.")
+EMPTY_KEY = Rule("IN014", "error", "an empty key", "Write the key before the colon.")
+DUPLICATE = Rule("IN015", "error", "a key stands twice", "Keep one; capitals make no difference.")
+EMPTY = Rule("IN016", "error", "a key without a value", "Write the value, or take the key away.")
+NUMBER = Rule("IN017", "error", "a number with too many digits", "Put it in quotes if it is text.")
+MORE = Rule("IN018", "error", "more findings than are shown", "Correct the ones before this one, then validate again.")
+
+_NEVER = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # C1, separators, bidi, BOM
+_IN_FILE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f{_NEVER}]")
+_IN_VALUE = re.compile(f"[\x00-\x1f{_NEVER}]")
+_WHOLE = re.compile("0|-?[1-9][0-9]*")
+_WORDS = {"true": True, "false": False, "null": None}
+_SAID = (  # what libyaml says -> what it is about, and what to do (where the rule does not say it)
+    ("directive|incompatible YAML", DIRECTIVE, ""),
+    ("tag", TAG, ""),
+    ("anchor|alias", ANCHOR, ""),
+    ("mapping values are not allowed", SYNTAX, "A text that holds `: ` goes in quotes; else check the indentation."),
+    ("cannot start any token", SYNTAX, "Indent with spaces; a text that begins with `@`, `%` or ` goes in quotes."),
+    ("did not find expected key", SYNTAX, "Indent the line like its neighbours."),
+    ("", SYNTAX, ""),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file as it was read: its path in the estate, its bytes, and its top-level mapping as plain data."""
+
+    file: str
+    raw: bytes
+    data: dict[str, Any]
+
+
+def parse(file: str, raw: bytes) -> Document:
+    """The file as data. Raises InputError with a finding for everything in it that is not strict YAML."""
+    findings = _unreadable(file, raw)
+    builder = _Builder(file, raw, findings)
+    data: dict[str, Any] = {}
+    try:
+        data = data if findings else builder.document()
+    except yaml.MarkedYAMLError as error:
+        builder.broken(error)
+    if findings:
+        raise InputError(bounded(findings))
+    return Document(file, raw, data)
+
+
+def bounded(findings: Iterable[Finding]) -> list[Finding]:
+    """The first 100 findings of a file, and a last one that says so where there are more."""
+    shown = list(islice(findings, MAX_FINDINGS + 1))
+    if len(shown) > MAX_FINDINGS:
+        shown[-1] = MORE.at(shown[-1].subject, f"{MAX_FINDINGS} are shown; here is the next.", shown[-1].origin)
+    return shown
+
+
+def locate(document: Document, path: tuple[str | int, ...]) -> tuple[int, int]:
+    """Line and column (from 1) of the key or list item that `path` leads to, or of its nearest parent."""
+    known = _positions(document.raw)
+    while path not in known:
+        path = path[:-1]
+    return known[path]
+
+
+def shipped(name: str) -> Path:
+    """The folder `schemas` or `domain-templates` that travels with the tool: in its wheel, or in its checkout."""
+    inside = Path(__file__).resolve().parent / "data" / name
+    return inside if inside.is_dir() else inside.parents[2] / name
+
+
+@lru_cache(maxsize=8)  # what is printed comes file by file
+def _positions(raw: bytes) -> dict[tuple[str | int, ...], tuple[int, int]]:
+    return dict(_walk(yaml.compose(raw, Loader=yaml.CBaseLoader), (), (1, 1)))
+
+
+def _walk(node: Any, path: tuple[str | int, ...], at: tuple[int, int]) -> Iterator[tuple[Any, tuple[int, int]]]:
+    yield path, at
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _walk(value, (*path, key.value), _at(key))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _walk(item, (*path, index), _at(item))
+
+
+def _at(node: Any) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _unreadable(file: str, raw: bytes) -> list[Finding]:
+    """What keeps bytes from being text at all; nothing else is looked for then."""
+    if len(raw) > MAX_BYTES:
+        return [LARGE.at(file, f"It has {len(raw):,} bytes; {MAX_BYTES:,} are allowed.", Origin(file, (), 1, 1))]
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return [ENCODING.at(file, f"Byte 0x{raw[error.start]:02x} is bad.", _behind(file, raw[: error.start].decode()))]
+    if text.startswith("\ufeff"):
+        return [BOM.at(file, "Its first character is U+FEFF.", Origin(file, (), 1, 1))]
+    found = islice(_IN_FILE.finditer(text), MAX_FINDINGS + 1)
+    return [CHARACTER.at(file, _named(match[0]), _behind(file, text[: match.start()])) for match in found]
+
+
+def _behind(file: str, before: str) -> Origin:
+    """The position behind a piece of text; a line ends with LF, CR or both, as in YAML."""
+    line = before.count("\n") + before.count("\r") - before.count("\r\n") + 1
+    return Origin(file, (), line, len(before) - max(before.rfind("\n"), before.rfind("\r")))
+
+
+def _named(character: str) -> str:
+    return f"U+{ord(character):04X} ({unicodedata.name(character, 'a control character')}) makes a text read otherwise."
+
+
+class _Builder:
+    """Events of one file -> data and findings. Where there is a finding, the data is worth nothing."""
+
+    def __init__(self, file: str, raw: bytes, findings: list[Finding]) -> None:
+        self.file, self.findings = file, findings
+        self.next: Callable[[], Any] = yaml.CBaseLoader(raw).get_event
+
+    def problem(self, rule: Rule, event: Any, what: str, fix: str = "") -> None:
+        origin = Origin(self.file, (), *_at(event))
+        self.findings.append(rule.at(self.file, what, origin, fix=fix))
+        if rule in {DEEP, DIRECTIVE} or len(self.findings) > MAX_FINDINGS:
+            raise InputError(bounded(self.findings))
+
+    def broken(self, error: yaml.MarkedYAMLError) -> None:
+        said = f"{error.context or ''} {error.problem}".strip()
+        begun = f", begun in line {error.context_mark.line + 1}" if error.context_mark else ""
+        rule, fix = next((rule, fix) for words, rule, fix in _SAID if re.search(words, said))
+        self.problem(rule, yaml.Event(error.problem_mark), f"The parser says: {said}{begun}.", fix)
+
+    def document(self) -> dict[str, Any]:
+        """The top-level mapping; empty where there is none. Raises MarkedYAMLError where it is no YAML at all."""
+        _, start = self.next(), self.next()  # the stream begins, the document begins
+        top = self.next() or start  # a stream without a document has ended
+        if top is not start and (start.version or start.tags):
+            self.problem(DIRECTIVE, start, "It changes how what follows is read.")
+        if type(top) is not yaml.MappingStartEvent:
+            self.problem(TOP, top, "It is empty, or begins with a list or a single value.")
+            return {}
+        data: dict[str, Any] = self.value(top, top, 1)
+        self.next()  # the end of the document
+        if type(after := self.next()) is yaml.DocumentStartEvent:
+            self.problem(SECOND, after, "Only the first would be read.")
+        return data
+
+    def value(self, event: Any, owner: Any, level: int) -> Any:
+        """What begins at `event`; `owner` is where a missing value is shown: its key, or itself in a list."""
+        if type(event) is yaml.ScalarEvent:
+            return self.scalar(event, owner)
+        self.plain(event)
+        if type(event) is yaml.AliasEvent:
+            return None
+        if level > MAX_LEVELS:
+            self.problem(DEEP, event, f"This is level {level}; {MAX_LEVELS} are allowed.")
+        return self.mapping(level) if type(event) is yaml.MappingStartEvent else self.sequence(level)
+
+    def mapping(self, level: int) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        seen: dict[str, Any] = {}
+        while type(event := self.next()) is not yaml.MappingEndEvent:
+            key = self.key(event, seen, level)
+            data[key] = self.value(self.next(), event, level + 1)
+        return data
+
+    def sequence(self, level: int) -> list[Any]:
+        data: list[Any] = []
+        while type(event := self.next()) is not yaml.SequenceEndEvent:
+            data.append(self.value(event, event, level + 1))
+        return data
+
+    def key(self, event: Any, seen: dict[str, Any], level: int) -> str:
+        """The key as written. `seen` maps the keys of its mapping, in lower case, to the events they came in."""
+        if type(event) is not yaml.ScalarEvent:
+            self.problem(COMPLEX, event, "Keys are single words or addresses.")
+            self.value(event, event, level + 1)
+            return ""
+        self.plain(event)
+        text: str = event.value
+        if (first := seen.setdefault(text.lower(), event)) is not event:
+            self.problem(DUPLICATE, event, f"`{text}` stands in line {first.start_mark.line + 1} already.")
+        if text in {"", "<<"}:
+            self.problem(MERGE if text else EMPTY_KEY, event, "Each key is written out where it holds.")
+        return text
+
+    def scalar(self, event: Any, owner: Any) -> str | int | bool | None:
+        self.plain(event)
+        text: str = event.value
+        if not event.implicit[0]:
+            return text  # in quotes, or a block
+        if text in _WORDS:
+            return _WORDS[text]
+        if text == "":
+            self.problem(EMPTY, owner, f"Nothing follows `{getattr(owner, 'value', '')}`.")
+        elif text[0] in "-0123456789" and _WHOLE.fullmatch(text):
+            if len(text.lstrip("-")) <= MAX_DIGITS:
+                return int(text)
+            self.problem(NUMBER, event, f"It has more than {MAX_DIGITS} digits.")
+        return text
+
+    def plain(self, event: Any) -> None:
+        """Nothing but what is seen: no anchor, no tag, no character without a shape."""
+        if event.anchor is not None:
+            self.problem(ANCHOR, event, f"`{event.anchor}` makes a value depend on another place of the file.")
+        elif event.tag is not None:
+            self.problem(TAG, event, f"`{event.tag}` says how the value is read.")
+        elif type(event) is yaml.ScalarEvent and not event.value.isprintable():
+            for match in _IN_VALUE.finditer(event.value):
+                self.problem(CHARACTER, event, _named(match[0]))

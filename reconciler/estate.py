@@ -1,0 +1,235 @@
+"""The estate's files at one commit (or in the working tree), parsed and judged file by file.
+
+A bad reconciler.yaml stops everything; a bad template stops those that use it; a bad tenant file stops its tenant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from reconciler import agency as agency_file
+from reconciler import documents, providers, schema
+from reconciler.agency import Agency
+from reconciler.compile import TWO_TENANTS, Compiled, Files, compile_tenant
+from reconciler.errors import InputError
+from reconciler.history import Repository
+from reconciler.model import Finding, Links, Origin, Rule
+from reconciler.templates import Library
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.documents import Document
+    from reconciler.history import File
+
+NO_ESTATE = Rule("IN304", "error", "Not an estate", "Make one with `reconciler init DIR`, or name its folder with --estate.")
+LINK = Rule("IN220", "error", "Not a regular file", "Commit the file itself; links and submodules are not followed.")
+STRAY = Rule("IN223", "error", "This file has no meaning here", "See docs/reference/files.md for the places; move it or give it another suffix.")
+TENANT_ID = Rule("IN224", "error", "Not a tenant id", "Use lower-case letters, digits and hyphens, at most 32.")
+NO_TYPE = Rule("IN225", "error", "No such provider type", "Write one of the types there are.")
+SETTING = Rule("IN226", "error", "Provider settings do not fit its type", "See docs/reference/files.md for the settings of each type.")
+
+_TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_PLACES = re.compile(
+    r"tenants/(?P<tenant>[^/]+)(?:/(?:(?P<file>tenant|control)\.yaml|(?P<part>domains|dns|resets)/(?P<stem>[^/]+)\.yaml))?"
+)
+_TEMPLATE = re.compile(r"domain-templates/(?P<name>[^/]+/[1-9][0-9]*)\.yaml")
+_SCHEMAS = {"domains": "domain", "dns": "dns", "tenant": "tenant", "control": "control"}
+_GENERAL = frozenset({"type", "read_only", "renamed_from"})
+
+
+@dataclass(slots=True)
+class Tenant:
+    """One tenant's files, parsed: the documents by path, what they say by place, and what is wrong with them."""
+
+    files: Files
+    documents: dict[str, Document] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        return not any(finding.severity == "error" for finding in self.findings)
+
+
+class Estate:
+    """An estate at one commit; `commit` None reads the working tree. Raises InputError for what stops everything."""
+
+    def __init__(self, root: Path, revision: str = "HEAD", *, worktree: bool = False) -> None:
+        self.root = root
+        self.repository = Repository(root)
+        self.commit = self.repository.commit(revision)
+        self._files = self.repository.files(None if worktree else self.commit)
+        self._documents: dict[str, Document] = {}
+        self.agency = self._agency()
+
+    def close(self) -> None:
+        self.repository.close()
+
+    @cached_property
+    def tenants(self) -> dict[str, list[File]]:
+        """{tenant id: its files}; ids that are none are there too, and judged when the tenant is parsed."""
+        found: dict[str, list[File]] = {}
+        for file in self._files:
+            if file.path.startswith("tenants/") and (file.path.count("/") > 1 or not file.regular):
+                found.setdefault(file.path.split("/")[1], []).append(file)
+        return found
+
+    @cached_property
+    def holders(self) -> dict[str, list[str]]:
+        """{domain: the tenants that have a file for it}."""
+        found: dict[str, list[str]] = {}
+        for file in self._files:
+            place = _PLACES.fullmatch(file.path)
+            if place is not None and place["part"] == "domains":
+                found.setdefault(place["stem"].lower(), []).append(place["tenant"])
+        return found
+
+    @cached_property
+    def domains(self) -> dict[str, str]:
+        """{domain: the first tenant that holds it}."""
+        return {domain: tenants[0] for domain, tenants in self.holders.items()}
+
+    @cached_property
+    def library(self) -> Library:
+        """The usable templates."""
+        return Library(self._templates[0])
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What is wrong with the agency's files and stops only those that use them."""
+        return self._located([*self._templates[1], *self.library.check()])
+
+    def tenant(self, name: str) -> Tenant:
+        """A tenant's files, parsed and validated one by one."""
+        found = Tenant(Files(name))
+        if not _TENANT.fullmatch(name):
+            found.findings.append(TENANT_ID.at(name, f"`{name}` is none.", Origin(f"tenants/{name}")))
+        parts: dict[str, dict[str, Any]] = {"domains": {}, "dns": {}, "tenant": {}, "control": {}}
+        for file, raw in self._read(self.tenants.get(name, []), found.findings):
+            self._place(file, raw, found, parts)
+        found.findings += self._shared_domains(name)
+        found.files = Files(name, parts["tenant"], parts["control"], parts["domains"], parts["dns"])
+        return found
+
+    def compile(self, tenant: Tenant) -> Compiled:
+        """The desired state of a tenant, with the findings of its files; of an unsound one only those."""
+        if not tenant.sound:
+            return Compiled(tenant.files.tenant, findings=list(tenant.findings), links=Links(tenant.files.tenant))
+        compiled = compile_tenant(tenant.files, self.agency, self.domains, self.library.render)
+        compiled.findings[:0] = tenant.findings
+        return compiled
+
+    def located(self, tenant: Tenant, origin: Origin | None) -> Origin:
+        """The origin with its line and column looked up."""
+        if origin is None:
+            return Origin("", line=1, column=1)
+        document = tenant.documents.get(origin.file) or self._documents.get(origin.file)
+        if origin.line or document is None:
+            return replace(origin, line=origin.line or 1, column=origin.column or 1)
+        line, column = documents.locate(document, origin.path)
+        return replace(origin, line=line, column=column)
+
+    # ------------------------------------------------------------------ agency files
+
+    def _agency(self) -> Agency:
+        file = next((file for file in self._files if file.path == agency_file.FILE), None)
+        if file is None:
+            raise InputError([NO_ESTATE.at(str(self.root), "There is no reconciler.yaml.", Origin(agency_file.FILE))])
+        findings: list[Finding] = []
+        for path, raw in self._read([file], findings):
+            document = _parsed(path, raw, "reconciler", findings)
+            if document is not None:
+                self._documents[path] = document
+                agency = Agency(document.data)
+                findings += self._located([*agency_file.check(agency), *_provider_settings(agency)])
+        if findings:
+            raise InputError(findings)
+        return agency
+
+    @cached_property
+    def _templates(self) -> tuple[dict[str, Document], list[Finding]]:
+        found: dict[str, Document] = {}
+        findings: list[Finding] = []
+        files = [file for file in self._files if file.path.startswith("domain-templates/")]
+        for path, raw in self._read(files, findings):
+            place = _TEMPLATE.fullmatch(path)
+            document = _parsed(path, raw, "template", findings) if place is not None else None
+            if place is not None and document is not None:
+                self._documents[path] = document
+                found[place["name"]] = document
+        return found, findings
+
+    def _located(self, findings: Sequence[Finding]) -> list[Finding]:
+        nobody = Tenant(Files(""))
+        return [replace(finding, origin=self.located(nobody, finding.origin)) for finding in findings]
+
+    # ------------------------------------------------------------------ tenant files
+
+    def _read(self, files: Sequence[File], findings: list[Finding]) -> Iterator[tuple[str, bytes]]:
+        for file in files:
+            if file.regular:
+                yield file.path, self.repository.read([file])[file.path]
+            else:
+                findings.append(LINK.at(file.path, "It is a link or a submodule.", Origin(file.path, line=1, column=1)))
+
+    def _place(self, path: str, raw: bytes, found: Tenant, parts: dict[str, dict[str, Any]]) -> None:
+        place = _PLACES.fullmatch(path)
+        part = place and (place["file"] or place["part"])
+        if place is None or part is None:
+            if path.endswith((".yaml", ".yml")):
+                found.findings.append(STRAY.at(path, "", Origin(path, line=1, column=1)))
+            return
+        document = _parsed(path, raw, _SCHEMAS[part], found.findings) if part != "resets" else None
+        if document is not None:
+            found.documents[path] = document
+            if place["file"]:
+                parts[part] = document.data
+            else:
+                parts[part][place["stem"]] = document.data
+
+    def _shared_domains(self, name: str) -> Iterator[Finding]:
+        for domain, tenants in self.holders.items() if len(self.domains) != self._domain_files else ():
+            if len(tenants) > 1 and name in tenants:
+                others = ", ".join(other for other in tenants if other != name)
+                origin = Origin(f"tenants/{name}/domains/{domain}.yaml", line=1, column=1)
+                yield TWO_TENANTS.at(domain, f"The tenant {others} holds it too.", origin)
+
+    @cached_property
+    def _domain_files(self) -> int:
+        return sum(len(tenants) for tenants in self.holders.values())
+
+
+def _parsed(path: str, raw: bytes, kind: str, findings: list[Finding]) -> Document | None:
+    """The document, or None after noting what is wrong with it."""
+    try:
+        document = documents.parse(path, raw)
+    except InputError as error:
+        findings += error.findings
+        return None
+    problems = schema.validate(document, kind)
+    findings += problems
+    return None if problems else document
+
+
+def _provider_settings(agency: Agency) -> Iterator[Finding]:
+    for name, (side, settings) in agency.providers.items():
+        origin = Origin(agency_file.FILE, ("providers", side, name))
+        module = providers.module(settings["type"])
+        if module is None or module.SIDE not in {side, "any"}:
+            names = ", ".join(providers.types())
+            yield NO_TYPE.at(name, f"`{settings['type']}` is no {side} provider; there are {names}.", origin)
+            continue
+        yield from _settings(name, settings, module.REQUIRED, module.OPTIONAL, origin)
+
+
+def _settings(
+    name: str, settings: Mapping[str, Any], required: frozenset[str], optional: frozenset[str], origin: Origin
+) -> Iterator[Finding]:
+    for missing in sorted(required - settings.keys()):
+        yield SETTING.at(name, f"`{missing}` is missing.", origin)
+    for unknown in sorted(settings.keys() - required - optional - _GENERAL):
+        yield SETTING.at(name, f"`{unknown}` is none of its settings.", Origin(origin.file, (*origin.path, unknown)))

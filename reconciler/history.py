@@ -1,0 +1,162 @@
+"""Git: the files of the estate at a commit, and who wrote a line.
+
+Desired state is read from Git's objects, never from the working tree (but for `--worktree`), by one `ls-tree` and
+one `cat-file --batch` a process: a symbolic link, a filter or an editor's half-saved file cannot get in. Git is run
+without hooks, without file monitors and without asking anybody for a password.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import InputError
+from reconciler.model import Origin, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+NO_REPOSITORY = Rule("IN301", "error", "Not a Git repository", "Run `git init` here and commit the estate, or name its folder with --estate.")
+NO_COMMIT = Rule("IN302", "error", "No such commit", "Commit the estate first, or correct the name after --rev.")
+NO_FOLDER = Rule("IN303", "error", "No such folder", "Name the estate's folder with --estate.")
+
+_OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
+_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+_REGULAR = frozenset({"100644", "100755"})
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a tree. `blob` is its object id, or None in a working tree; `regular` is false for links."""
+
+    path: str
+    blob: str | None
+    regular: bool
+
+
+class Repository:
+    """The Git repository an estate lies in; paths are relative to the estate's folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._reader: tuple[int, subprocess.Popen[bytes]] | None = None
+        if not root.is_dir():
+            raise InputError([NO_FOLDER.at(str(root), f"{root} is no folder.", Origin(str(root)))])
+
+    def git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        """Run Git and give what it prints. Raises subprocess.CalledProcessError."""
+        command = ["git", *_OPTIONS, *arguments]
+        return subprocess.run(  # noqa: S603  (a fixed program, no shell)
+            command, cwd=self.root, input=stdin, capture_output=True, check=True, env={**os.environ, **_ENVIRONMENT}
+        ).stdout
+
+    def commit(self, revision: str) -> str:
+        """The full id of a commit. Raises InputError when there is no repository or no such commit."""
+        try:
+            self.git("rev-parse", "--git-dir")
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.decode(errors="replace").strip().splitlines()
+            what = f"{self.root} is not in one ({reason[0] if reason else 'git says no more'})."
+            raise InputError([NO_REPOSITORY.at(str(self.root), what, Origin(str(self.root)))]) from None
+        try:
+            found = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        except subprocess.CalledProcessError:
+            what = f"`{revision}` names no commit."
+            raise InputError([NO_COMMIT.at(revision, what, Origin(str(self.root)))]) from None
+        return found.decode().strip()
+
+    def files(self, commit: str | None) -> list[File]:
+        """Every file of the estate at a commit, or (None) in the working tree, sorted by path."""
+        if commit is None:
+            return sorted(self._walk(), key=lambda file: file.path)
+        listing = self.git("ls-tree", "-r", "-z", commit).decode(errors="surrogateescape")
+        return [_file(line) for line in listing.split("\0") if line]
+
+    def _walk(self) -> Iterator[File]:
+        for part in ("reconciler.yaml", "domain-templates", "tenants"):
+            path = self.root / part
+            for found in [path] if path.is_file() else sorted(path.rglob("*")):
+                if found.is_symlink() or found.is_file():
+                    yield File(found.relative_to(self.root).as_posix(), None, not found.is_symlink())
+
+    def read(self, files: Iterable[File]) -> dict[str, bytes]:
+        """{path: content} of regular files."""
+        return {file.path: self._content(file) for file in files}
+
+    def _content(self, file: File) -> bytes:
+        if file.blob is None:
+            return (self.root / file.path).read_bytes()
+        content = self.object(file.blob)
+        assert content is not None, f"{file.path} is in the tree, so its blob is in the repository"
+        return content
+
+    def object(self, name: str) -> bytes | None:
+        """The content of a Git object (`<id>` or `<commit>:<path>`), or None where there is none."""
+        process = self._batch
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{name}\n".encode())
+        process.stdin.flush()
+        header = process.stdout.readline().split()
+        if len(header) != 3:
+            return None
+        content = process.stdout.read(int(header[2]))
+        process.stdout.read(1)
+        return content
+
+    @property
+    def _batch(self) -> subprocess.Popen[bytes]:
+        """One `cat-file` a process: a forked worker must not talk into its parent's."""
+        if self._reader is None or self._reader[0] != os.getpid():
+            command = ["git", *_OPTIONS, "cat-file", "--batch"]
+            process = subprocess.Popen(  # noqa: S603  (a fixed program, no shell)
+                command, cwd=self.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                env={**os.environ, **_ENVIRONMENT},
+            )  # fmt: skip
+            self._reader = (os.getpid(), process)
+        return self._reader[1]
+
+    def changed_in_worktree(self, paths: Sequence[str]) -> list[str]:
+        """Files at or below `paths` that the working tree has otherwise than HEAD, or has and Git does not know."""
+        if not paths:
+            return []
+        arguments = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *paths)
+        found = self.git(*arguments).decode(errors="surrogateescape").split("\0")
+        prefix = self.git("rev-parse", "--show-prefix").decode().strip()
+        return [entry[3:].removeprefix(prefix) for entry in found if entry]
+
+    def authors(self, base: str | None, commit: str, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """{path: (commit, author)} of the last change to each path after `base` (None: in all of history)."""
+        span = commit if base is None else f"{base}..{commit}"
+        listing = self._porcelain.log(
+            "--format=%x01%H%x02%an", "--name-only", "--no-renames", "--relative", "-z", span, "--", *paths
+        )
+        found: dict[str, tuple[str, str]] = {}
+        for block in listing.split("\x01")[1:]:
+            header, _, names = block.partition("\0")
+            identity, _, author = header.partition("\x02")
+            for name in names.replace("\n", "").split("\0"):
+                found.setdefault(name, (identity, author))
+        return found
+
+    @cached_property
+    def _porcelain(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  (GitPython's dynamic command object)
+        import git
+
+        return git.Git(self.root)
+
+    def close(self) -> None:
+        """End the reading process."""
+        if self._reader is not None and self._reader[0] == os.getpid():
+            self._reader[1].communicate()
+        self._reader = None
+
+
+def _file(line: str) -> File:
+    description, _, path = line.partition("\t")
+    mode, _, blob = description.split()
+    return File(path, blob, mode in _REGULAR)

@@ -1,0 +1,119 @@
+"""A domain's record sets: the template's, overlaid with the DNS file's own, and the DKIM keys' records."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reconciler import canonical
+from reconciler.kinds import dkim_key, record
+from reconciler.model import Address, Computed, Origin, Rule, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.kinds.site import Site
+
+BAD_VALUE = Rule("IN210", "error", "Not a valid record value", "Correct the value; RFC 1035 and the type's own RFC say its form.")
+BAD_LABEL = Rule("IN211", "error", "Record name outside the domain", "Write names relative to the domain: `@`, `www`, `_dmarc`.")
+SECOND_TAG = Rule(
+    "IN212", "error", "Two values of one version tag", "A name has one SPF, DMARC or DKIM value: merge them, or say `mode: replace`."
+)
+NO_MODE = Rule("IN213", "error", "Replaces the template's records without saying so", "Say `mode: replace` or `mode: drop`, with a reason.")
+NOTHING = Rule("IN214", "warning", "Nothing to drop", "The template does not set this; take the line out.")
+
+_RELATIVE = re.compile(r"(?:@|\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*)")
+_ONE_OWNER = {"MX", "CNAME"}
+
+
+@dataclass(slots=True)
+class Set_:  # noqa: N801
+    """A record set in the making."""
+
+    origin: Origin
+    values: list[Value] = field(default_factory=list)
+    ttl: int | None = None
+    reason: str | None = None
+    keep: int | None = None
+
+
+def record_sets(site: Site) -> Iterator[tuple[str, Set_]]:
+    """(name of the resource, its set) for everything the domain declares; problems are reported to the site."""
+    sets: dict[str, Set_] = {}
+    for said in site.baseline.records:
+        _add(site, sets, said, site.at_dns("template"))
+    _dkim(site, sets)
+    given = frozenset(sets)
+    for index, said in enumerate(site.names.get("records", ())):
+        _overlay(site, sets, said, given, site.at_dns("records", index))
+    for name, found in sets.items():
+        if found.values and not _second_tag(site, name, found):
+            yield name, found
+
+
+def _dkim(site: Site, sets: dict[str, Set_]) -> None:
+    found = dkim_key.declared(site)
+    if found is None or site.mail is None:
+        return
+    block, origin = found
+    for selector in block.get("keys", {}):
+        key = dkim_key.name(selector, site.domain)
+        value = Computed(Address(site.mail, "dkim_key", key), "public")
+        place = site.at_dns("dkim", "keys", selector) if origin.path == ("dkim",) else origin
+        sets[f"TXT/{key}"] = Set_(place, [value], keep=dkim_key.overlap(block))
+
+
+def _overlay(site: Site, sets: dict[str, Set_], said: Mapping[str, Any], given: frozenset[str], origin: Origin) -> None:
+    name = _name(site, said, origin)
+    if name is None:
+        return
+    mode = said.get("mode", "add")
+    if mode == "add" and name in given and record.rtype(name) in _ONE_OWNER:
+        site.report(NO_MODE.at(name, f"The template sets {name} too.", origin))
+    elif mode == "drop" and name not in sets:
+        site.report(NOTHING.at(name, f"There is no {name} to drop.", origin))
+    elif mode in {"replace", "drop"}:
+        sets.pop(name, None)
+    if mode != "drop":
+        _add(site, sets, said, origin)
+
+
+def _add(site: Site, sets: dict[str, Set_], said: Mapping[str, Any], origin: Origin) -> None:
+    name = _name(site, said, origin)
+    if name is None:
+        return
+    found = sets.setdefault(name, Set_(origin))
+    found.origin = origin
+    found.values += _checked(site, said, name, origin)
+    found.ttl = canonical.seconds(said["ttl"]) if "ttl" in said else found.ttl
+    found.reason = said.get("reason", found.reason)
+
+
+def _checked(site: Site, said: Mapping[str, Any], name: str, origin: Origin) -> list[str]:
+    values = []
+    for value in said["values"]:
+        try:
+            values.append(record.check_value(said["type"], value))
+        except ValueError as error:
+            site.report(BAD_VALUE.at(name, f"{error}.", origin))
+    return values
+
+
+def _name(site: Site, said: Mapping[str, Any], origin: Origin) -> str | None:
+    relative = canonical.domain(said["name"])
+    if said["name"].endswith(".") or not _RELATIVE.fullmatch(relative) or len(relative) + len(site.domain) > 252:
+        what = f"`{said['name']}` is not a name below {site.domain}."
+        site.report(BAD_LABEL.at(site.domain, what, origin))
+        return None
+    host = site.domain if relative == "@" else f"{relative}.{site.domain}"
+    return f"{said['type']}/{host}"
+
+
+def _second_tag(site: Site, name: str, found: Set_) -> bool:
+    if record.rtype(name) != "TXT":
+        return False
+    twice = [key for key, part in record.VALUES.split(tuple(dict.fromkeys(found.values))).items() if len(part) > 1]
+    for key in twice:
+        site.report(SECOND_TAG.at(name, f"`{key}` would stand twice at {record.label(name)}.", found.origin))
+    return bool(twice)

@@ -1,0 +1,213 @@
+"""A DNS record set: all values of one type at one name (RFC 2181), named `TXT/_dmarc.a.example`.
+
+TXT and CAA values belong to whoever declared them, one by one; other sets are one thing. A TXT value that begins
+with one of the version tags of mail (`v=spf1`, …) *is* that tag at its name: there is never a second one, so two
+SPF records cannot result.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from reconciler import canonical
+from reconciler.model import MISSING, Attribute, Computed, Elements, Kind, Ref, Resource, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from reconciler.kinds.site import Site
+    from reconciler.model import Change
+
+_TAG = re.compile(r"v=(spf1|dmarc1|dkim1|stsv1|tlsrptv1)(?![a-z0-9])", re.IGNORECASE)
+_CAA = re.compile(r'(\d{1,3}) +([a-z0-9]+) +(?:"((?:[^"\\]|\\.)*)"|(\S+))', re.IGNORECASE)
+
+
+def rtype(name: str) -> str:
+    """`TXT` of `TXT/_dmarc.a.example`."""
+    return name.partition("/")[0]
+
+
+def label(name: str) -> str:
+    """`_dmarc.a.example` of `TXT/_dmarc.a.example`."""
+    return name.partition("/")[2]
+
+
+def tag(value: Value) -> str | None:
+    """The version tag a TXT value is (`v=spf1`), or None. A value that is still to be computed is a DKIM key."""
+    if isinstance(value, Computed):
+        return "v=dkim1"
+    match = _TAG.match(value)
+    return None if match is None else f"v={match[1].lower()}"
+
+
+def _split(values: Value) -> dict[str, Value]:
+    parts: dict[str, Value] = {}
+    for value in values:
+        key = tag(value) or value
+        parts[key] = (*parts.get(key, ()), value)
+    return parts
+
+
+def _join(parts: dict[str, Value]) -> Value:
+    return _ordered(value for part in parts.values() for value in part)
+
+
+def _ordered(values: Value) -> Value:
+    return tuple(sorted(set(values), key=str))
+
+
+VALUES = Elements(split=_split, join=_join, shared=True)
+SHARED = frozenset({"CAA", "TXT"})
+TTL = 3600  # of a set whose maker named none
+
+
+def swap(change: Change, there: Value, ttl: int | None) -> tuple[Value, int] | None:
+    """What a change makes of the set that is there (() and None for none): its values and TTL (seconds).
+
+    Neighbours in a shared set stay, and then its TTL does too. None: what it changes is no longer as in `live`.
+    """
+    live, aim = (() if thing is None else thing.get("values") for thing in (change.live, change.aim))
+    have, old, new = _split(there), _split(live), _split(aim)
+    alone = set(there) == set(live)
+    retimed = alone and "ttl" in change.fields
+    if not alone and rtype(change.address.name) not in SHARED:
+        return None
+    if {key: part for key, part in have.items() if key in {*old, *new}} != old:
+        return None
+    if retimed and change.live and change.live.get("ttl") not in {MISSING, ttl}:
+        return None
+    values = _join({**{key: part for key, part in have.items() if key not in old}, **new})
+    asked = change.aim.get("ttl") if retimed and change.aim else MISSING
+    return values, asked if asked is not MISSING else TTL if ttl is None else ttl
+
+
+def _host(text: str) -> str:
+    name = canonical.domain(text)
+    return f"{name}."
+
+
+def _numbers_then_host(count: int) -> Callable[[str], str]:
+    def form(text: str) -> str:
+        *numbers, host = text.split()
+        if len(numbers) != count or not all(n.isascii() and n.isdigit() and int(n) < 65536 for n in numbers):
+            raise ValueError(f"{text!r} is not {count} number(s) up to 65535 and a host name")
+        return " ".join([*(str(int(n)) for n in numbers), _host(host)])
+
+    return form
+
+
+def _caa(text: str) -> str:
+    match = _CAA.fullmatch(text.strip())
+    if match is None or int(match[1]) > 255:
+        raise ValueError(f"{text!r} is not a CAA value such as `0 issue \"ca.example\"` (RFC 8659)")
+    return f'{int(match[1])} {match[2].lower()} "{match[4] if match[3] is None else match[3]}"'
+
+
+def _tlsa(text: str) -> str:
+    usage, selector, matching, *digits = text.split()
+    data = "".join(digits).lower()
+    if not data or not re.fullmatch(r"(?:[0-9a-f]{2})+", data):
+        raise ValueError(f"{text!r} does not end in hexadecimal data (RFC 6698)")
+    return f"{int(usage)} {int(selector)} {int(matching)} {data}"
+
+
+_FORMS: dict[str, Callable[[str], str]] = {
+    "A": lambda text: str(ipaddress.IPv4Address(text)),
+    "AAAA": lambda text: str(ipaddress.IPv6Address(text)),
+    "CAA": _caa,
+    "CNAME": _numbers_then_host(0),
+    "MX": _numbers_then_host(1),
+    "SRV": _numbers_then_host(3),
+    "TLSA": _tlsa,
+    "TXT": lambda text: text,
+}
+TYPES = tuple(sorted(_FORMS))
+
+
+def check_value(type_: str, text: str) -> str:
+    """The canonical form of a value a person wrote. Raises ValueError saying what is wrong with it."""
+    value = _FORMS[type_](text)
+    if type_ in {"CNAME", "MX", "SRV"} and not text.endswith("."):
+        raise ValueError(f"{text!r}: the host name must end in a dot (it is absolute)")
+    return value
+
+
+def _values(name: str, values: Value) -> Value:
+    form = _FORMS.get(rtype(name), str)
+    return _ordered(value if isinstance(value, Computed) else _lenient(form, value) for value in values)
+
+
+def _lenient(form: Callable[[str], str], text: str) -> str:
+    """Live data is compared whatever it is: what has no canonical form stands for itself."""
+    try:
+        return form(text)
+    except ValueError:
+        return text
+
+
+def _key(name: str) -> str:
+    type_, _, host = name.partition("/")
+    return f"{type_.upper()}/{canonical.domain(host)}"
+
+
+def _refs(resource: Resource) -> Sequence[Ref]:
+    found = [v for v in resource.get("values") if isinstance(v, Computed)]
+    return [Ref(value.address.kind, value.address.name) for value in found]
+
+
+_MAIL_LABELS = re.compile(
+    r"(?:_dmarc|_mta-sts|mta-sts|_smtp\._tls|autoconfig|autodiscover|_autodiscover\._tcp"
+    r"|_(?:submissions?|imaps?|pop3s?|sieve)\._tcp|_25\._tcp(?:\..*)?|.*\._domainkey)(?:\..*)?"
+)
+
+
+def _listed(resource: Resource) -> bool:
+    """Whether a record set is about mail: MX, the tagged TXT values, the names mail software looks up."""
+    name, values = resource.address.name, resource.get("values")
+    return (
+        rtype(name) == "MX"
+        or bool(_MAIL_LABELS.fullmatch(label(name)))
+        or (rtype(name) == "TXT" and any(tag(value) for value in values))
+    )
+
+
+ORDER = 4
+KIND = Kind(
+    name="record",
+    namespace="record",
+    key=_key,
+    refs=_refs,
+    slot=label,
+    alone=lambda name: rtype(name) == "CNAME",
+    listed=_listed,
+    risky=lambda resource, _inside: rtype(resource.address.name) == "MX",
+    attributes=(
+        Attribute(
+            "values",
+            required=True,
+            normal=_values,
+            sensitive=lambda name: rtype(name) == "MX",
+            elements=lambda name: VALUES if rtype(name) in SHARED else None,
+        ),
+        Attribute("ttl"),
+        Attribute("reason", local=True),
+    ),
+)
+
+
+def expand(site: Site) -> Iterator[Resource]:
+    """The record sets of the domain's template, DKIM keys and DNS file."""
+    from reconciler.kinds._record_sets import record_sets
+
+    if site.dns is None:
+        return
+    for name, found in record_sets(site):
+        said = {"values": found.values, "ttl": found.ttl, "reason": found.reason}
+        attributes = {key: value for key, value in said.items() if value is not None}
+        initial = {} if found.ttl is not None else {"ttl": site.initial_ttl}
+        yield KIND.resource(
+            site.dns, name, attributes, domain=site.domain, tenant=site.tenant, origin=found.origin, initial=initial,
+            keep=found.keep,
+        )  # fmt: skip

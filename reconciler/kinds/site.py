@@ -1,0 +1,72 @@
+"""One domain as its documents, its template and the agency's defaults describe it: what `expand` functions read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from reconciler import canonical
+from reconciler.model import Origin, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.model import Finding
+
+BAD_NAME = Rule("IN204", "error", "Not a usable name", "Write a name that mail and DNS servers accept.")
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a template gives a domain, rendered: plain data in the shapes of the domain's own files."""
+
+    records: tuple[Mapping[str, Any], ...] = ()
+    dkim: Mapping[str, Any] | None = None
+    aliases: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A domain with everything that is said about it. `mail` and `dns` are provider names, None = not ours.
+
+    `quota` is what the domain or tenant says of its boxes' sizes, `initial_quota` what new ones start with;
+    `retention` is in days, `initial_ttl` in seconds.
+    """
+
+    tenant: str
+    domain: str
+    mail: str | None
+    dns: str | None
+    boxes: Mapping[str, Any]  # the mail file
+    boxes_file: str
+    names: Mapping[str, Any]  # the DNS file, empty where there is none
+    names_file: str
+    baseline: Baseline
+    report: Callable[[Finding], None]
+    quota: str | None = None
+    initial_quota: str | None = None
+    initial_ttl: int = 3600
+    retention: int = 30
+
+    def at(self, *path: str | int) -> Origin:
+        """A place in the mail file."""
+        return Origin(self.boxes_file, path)
+
+    def at_dns(self, *path: str | int) -> Origin:
+        """A place in the DNS file; without one, the mail file's first line stands for the whole domain."""
+        return Origin(self.names_file, path) if self.names_file else self.at("domain")
+
+    def address(self, text: str, origin: Origin) -> str | None:
+        """The canonical address of a local part of this domain or a full address; None after reporting a bad one."""
+        try:
+            return canonical.check_address(text, self.domain)
+        except ValueError as error:
+            self.report(BAD_NAME.at(self.domain, f"{error}.", origin))
+            return None
+
+    def addresses(self, texts: list[str], origin: Origin) -> list[str]:
+        """The canonical addresses of those that are usable; the others are reported."""
+        found = [self.address(text, Origin(origin.file, (*origin.path, i))) for i, text in enumerate(texts)]
+        return [address for address in found if address is not None]

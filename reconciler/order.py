@@ -1,0 +1,137 @@
+"""Changes -> batches in a safe order, from what the things themselves refer to.
+
+    need      what a thing refers to is made before it, and goes after it
+    slot      a place is vacated before it is taken (an address; a CNAME's label)
+    barrier   a domain's MX points here only after its addresses are there; when Git wants no MX for it any more,
+              its addresses go only after the MX is gone
+
+Among what is free, changes that take access away come first. Neighbours of one provider and one domain form a batch.
+The order is a graph's, not a list of priorities: tests scramble every tie-break and the result must still be safe.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+from reconciler.kinds import kinds, modules
+from reconciler.kinds.record import label, rtype
+from reconciler.model import Batch, Ref, Rule, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from reconciler.model import Address, Change, Resource
+
+CYCLE = Rule(
+    "PL216", "error", "These changes wait for each other", "Make it in two merges: first take one of the references out, then the rest."
+)
+
+Key = tuple[str, str]
+
+
+def dependencies(changes: Sequence[Change]) -> dict[Address, set[Address]]:
+    """{address: addresses of the changes that must be made before it}."""
+    makers = _by_ref(changes, lambda change: change.aim if change.live is None else None)
+    removers = _by_ref(changes, lambda change: change.live if change.aim is None else None)
+    before: dict[Address, set[Address]] = {change.address: set() for change in changes}
+    vacated = _vacated(changes)
+    for change in changes:
+        aims, lives = _refs(change.aim), _refs(change.live)
+        before[change.address] |= {makers[ref] for ref in aims if ref in makers}
+        for ref in lives:
+            if ref in removers and ref not in aims:
+                before[removers[ref]].add(change.address)
+        if change.action in {"create", "restore"}:
+            before[change.address] |= _slot_blockers(change, vacated)
+    _mx_barrier(changes, before)
+    for address, needed in before.items():
+        needed.discard(address)
+    return before
+
+
+def batches(changes: Sequence[Change], scopes: Mapping[Key, Scope]) -> tuple[Batch, ...]:
+    """The changes in order, grouped. `scopes` maps (provider, domain) to its scope. Raises CycleError."""
+    by_address = {change.address: change for change in changes}
+    sorter = TopologicalSorter(dependencies(changes))
+    sorter.prepare()
+    ready: dict[Key, list[Change]] = {}
+    found: list[Batch] = []
+    while sorter.is_active():
+        for address in sorter.get_ready():
+            change = by_address[address]
+            ready.setdefault((address.provider, change.domain), []).append(change)
+        key = min(ready, key=lambda k: (min(map(_rank, ready[k])), k))
+        found.append(Batch(key[0], scopes.get(key, Scope(key[1], key[1])), _drain(key, ready, sorter, by_address)))
+    return tuple(found)
+
+
+def cycle(error: CycleError) -> list[Address]:
+    """The addresses of a cycle, in order."""
+    members: list[Address] = error.args[1]
+    return members
+
+
+def _drain(
+    key: Key, ready: dict[Key, list[Change]], sorter: TopologicalSorter[Address], by_address: Mapping[Address, Change]
+) -> tuple[Change, ...]:
+    """Everything of one provider and domain that can be done now, and what becomes free by it."""
+    taken: list[Change] = []
+    while ready.get(key):
+        neighbours = sorted(ready.pop(key), key=_rank)
+        taken += neighbours
+        sorter.done(*(change.address for change in neighbours))
+        for address in sorter.get_ready():
+            change = by_address[address]
+            ready.setdefault((address.provider, change.domain), []).append(change)
+    return tuple(taken)
+
+
+@cache
+def _order() -> dict[str, int]:
+    return {module.KIND.name: module.ORDER for module in modules()}
+
+
+def _rank(change: Change) -> tuple[int, int, str]:
+    takes_away = change.aim is None or change.action == "retire" or "state" in change.fields
+    return (0 if takes_away else 1, _order()[change.kind.name], change.address.name)
+
+
+def _refs(resource: Resource | None) -> frozenset[Ref]:
+    if resource is None:
+        return frozenset()
+    return frozenset(kinds()[resource.address.kind].refs(resource))
+
+
+def _by_ref(changes: Iterable[Change], side: Callable[[Change], Resource | None]) -> dict[Ref, Address]:
+    return {Ref(c.kind.namespace, c.address.name): c.address for c in changes if side(c) is not None}
+
+
+def _vacated(changes: Iterable[Change]) -> dict[tuple[str, str], list[Change]]:
+    """{(namespace, slot): the changes that leave it}."""
+    found: dict[tuple[str, str], list[Change]] = {}
+    for change in changes:
+        if change.aim is None:
+            found.setdefault((change.kind.namespace, change.kind.slot(change.address.name)), []).append(change)
+    return found
+
+
+def _slot_blockers(change: Change, vacated: Mapping[tuple[str, str], list[Change]]) -> set[Address]:
+    slot = (change.kind.namespace, change.kind.slot(change.address.name))
+    alone = change.kind.alone(change.address.name)
+    return {other.address for other in vacated.get(slot, ()) if alone or other.kind.alone(other.address.name)}
+
+
+def _mx_barrier(changes: Sequence[Change], before: dict[Address, set[Address]]) -> None:
+    mx = [c for c in changes if c.kind.name == "record" and rtype(c.address.name) == "MX"]
+    for change in mx:
+        if label(change.address.name) != change.domain:
+            continue
+        ours = [c for c in changes if c.domain == change.domain and c.kind.namespace in {"address", "domain"}]
+        if change.aim is not None:
+            before[change.address] |= {c.address for c in ours if c.aim is not None and c.live is None}
+        else:
+            for other in ours:
+                if other.aim is None or other.action == "retire":
+                    before[other.address].add(change.address)

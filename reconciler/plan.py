@@ -1,0 +1,261 @@
+"""One tenant's three states -> its plan: compare everything, hold back what cannot be done, put the rest in order.
+
+Pure: what was read, what the ledger says and which day it is come in as arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError
+from typing import TYPE_CHECKING
+
+from reconciler import canonical
+from reconciler.apply import Live
+from reconciler.diff import Context, Outcome, compare, resolve
+from reconciler.errors import ProviderError
+from reconciler.kinds import kinds
+from reconciler.model import (
+    MISSING,
+    Address,
+    Batch,
+    Change,
+    Computed,
+    Entry,
+    Facts,
+    Finding,
+    Origin,
+    Ref,
+    Resource,
+    Rule,
+    Scope,
+    Step,
+    TenantPlan,
+    Unmanaged,
+    Unread,
+    Value,
+    Waiting,
+)
+from reconciler.checks import planned
+from reconciler.checks.planned import Compared
+from reconciler.order import CYCLE, batches, cycle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.compile import Compiled
+
+NO_PROVIDER = Rule("PL218", "error", "The ledger names a provider that is not configured", "Add it back under `providers` in reconciler.yaml.")
+
+FIRST = Rule("PL209", "info", "First plan of this tenant", "The ledger is empty: equal things are adopted, nothing is removed.")
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A plan in the making."""
+
+    changes: list[Change] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    later: list[Waiting] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    unmanaged: list[Resource] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+
+
+def scopes(compiled: Compiled, known: Sequence[tuple[str, Scope]], facts: Facts) -> list[tuple[str, Scope]]:
+    """What is to be read for a tenant: the domains of Git and of the ledger, but for sides that are let go."""
+    wanted = {(provider, scope.domain) for provider, scope in compiled.scopes}
+    declared = {scope.domain for _, scope in compiled.scopes}
+    sides = {(facts.providers.get(provider), scope.domain) for provider, scope in compiled.scopes}
+    extra = [
+        (provider, scope)
+        for provider, scope in known
+        if (provider, scope.domain) not in wanted
+        and provider in facts.providers
+        and (scope.domain not in declared or (facts.providers[provider], scope.domain) in sides)
+    ]
+    return [*compiled.scopes, *extra]
+
+
+def plan_tenant(
+    compiled: Compiled, base: Mapping[Address, Entry], live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts
+) -> TenantPlan:
+    """The plan of one tenant whose documents are sound. `asked` are the scopes that `live` answers."""
+    draft = _Draft(findings=list(compiled.findings))
+    there = _there(live, asked, facts, draft)
+    read = {(provider, scope.domain) for provider, scope in asked} - _failed(live)
+    _compare_all(compiled, base, there, read, facts, draft)
+    _let_go(base, {(provider, scope.domain) for provider, scope in asked}, facts, draft)
+    drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
+    compared = Compared(compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked)
+    draft.findings += planned.check(compared, facts)
+    if not base and compiled.state:
+        draft.findings.append(FIRST.at(compiled.tenant, "", Origin(f"tenants/{compiled.tenant}/tenant.yaml")))
+    _hold_back(there, draft)
+    todo = tuple(change for change in draft.changes if change.address.provider in facts.read_only)
+    ordered = _ordered([c for c in draft.changes if c.address.provider not in facts.read_only], asked, draft)
+    return TenantPlan(
+        tenant=compiled.tenant,
+        batches=ordered,
+        steps=tuple(sorted(draft.steps, key=lambda step: step.address)),
+        todo=todo,
+        later=tuple(sorted(draft.later, key=lambda waiting: waiting.address)),
+        drift=drift,
+        unmanaged=_unmanaged(draft.unmanaged, facts),
+        unread=tuple(draft.unread),
+        findings=tuple(_accepted(draft.findings, facts)),
+        links=compiled.links,
+        scopes=tuple(asked),
+    )
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def _failed(live: Live) -> set[tuple[str, str]]:
+    return {key for key, answer in live.items() if isinstance(answer, ProviderError)}
+
+
+def _there(
+    live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: _Draft
+) -> dict[Address, Resource]:
+    """What is there, but for what belongs to another declared domain inside the same zone."""
+    found: dict[Address, Resource] = {}
+    for provider, scope in asked:
+        answer = live[provider, scope.domain]
+        if isinstance(answer, ProviderError):
+            draft.unread.append(Unread(provider, "*", f"{scope.domain}: {answer}"))
+            continue
+        for resource in answer:
+            if _holder(resource.address.name, scope.domain, facts.domains) == scope.domain:
+                found[resource.address] = resource
+    return found
+
+
+def _holder(name: str, domain: str, domains: frozenset[str]) -> str:
+    """The nearest declared domain at or above a record's name, where `domain` is one of them."""
+    host = canonical.domain_of(name).rpartition("/")[2]
+    while host != domain and host not in domains and "." in host:
+        host = host.partition(".")[2]
+    return host
+
+
+def _compare_all(
+    compiled: Compiled, base: Mapping[Address, Entry], there: Mapping[Address, Resource],
+    read: set[tuple[str, str]], facts: Facts, draft: _Draft,
+) -> None:  # fmt: skip
+    def lookup(reference: Computed) -> Value:
+        source = there.get(reference.address)
+        value = MISSING if source is None else source.get(reference.attribute)
+        return reference if value is MISSING else value
+
+    context = Context(facts.today, facts.commit)
+    for address in sorted({*compiled.state, *base, *there}):
+        git, entry, live = compiled.state.get(address), base.get(address), there.get(address)
+        domain = next(side.domain for side in (git, entry, live) if side is not None)
+        if (address.provider, domain) not in read:
+            continue
+        outcome = compare(kinds()[address.kind], address, git, resolve(git, lookup), live, entry, context)
+        _collect(outcome, compiled.tenant, draft)
+
+
+def _collect(outcome: Outcome, tenant: str, draft: _Draft) -> None:
+    draft.outcomes.append(outcome)
+    draft.findings += outcome.findings
+    if outcome.change is not None and outcome.change.reason == "retention":
+        change = outcome.change
+        when = change.base.retired if change.base else None
+        draft.later.append(Waiting(change.address, "purge", when, "retention"))
+    elif outcome.change is not None:
+        draft.changes.append(replace(outcome.change, tenant=tenant))
+    if outcome.step is not None:
+        draft.steps.append(outcome.step)
+    if outcome.later is not None:
+        draft.later.append(outcome.later)
+    if outcome.unmanaged is not None:
+        draft.unmanaged.append(outcome.unmanaged)
+
+
+def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: Facts, draft: _Draft) -> None:
+    """What the ledger has on a side that Git now calls not ours: forgotten, nothing is written."""
+    for address, entry in base.items():
+        if (address.provider, entry.domain) in asked:
+            continue
+        if address.provider in facts.providers:
+            draft.steps.append(Step(address, "forget", None))
+        else:
+            what = f"It was applied to `{address.provider}`."
+            draft.findings.append(NO_PROVIDER.at(str(address), what, Origin("reconciler.yaml", ("providers",))))
+
+
+# ---------------------------------------------------------------------- holding back, ordering
+
+
+def _hold_back(there: Mapping[Address, Resource], draft: _Draft) -> None:
+    """A removal of what something that stays still refers to waits (a domain with kept mailboxes in it)."""
+    while True:
+        after = _after(there, draft.changes)
+        users = {ref: resource for resource in after.values() for ref in kinds()[resource.address.kind].refs(resource)}
+        stuck = {
+            change.address: users[ref]
+            for change in draft.changes
+            if change.aim is None and (ref := Ref(change.kind.namespace, change.address.name)) in users
+        }
+        if not stuck:
+            return
+        draft.changes = [change for change in draft.changes if change.address not in stuck]
+        draft.later += [
+            Waiting(address, "delete", None, f"still referred to by {user.address}") for address, user in stuck.items()
+        ]
+
+
+def _after(there: Mapping[Address, Resource], changes: Iterable[Change]) -> dict[Address, Resource]:
+    """What will be there: live with every aim in its place."""
+    after = dict(there)
+    for change in changes:
+        if change.aim is not None:
+            after[change.address] = change.aim
+        else:
+            after.pop(change.address, None)
+    return after
+
+
+def _ordered(
+    changes: list[Change], asked: Sequence[tuple[str, Scope]], draft: _Draft
+) -> tuple[Batch, ...]:
+    try:
+        return batches(changes, {(provider, scope.domain): scope for provider, scope in asked})
+    except CycleError as error:
+        members = cycle(error)
+        names = " -> ".join(map(str, members))
+        origin = next((c.origin for c in changes if c.address in members and c.origin), Origin(""))
+        draft.findings.append(CYCLE.at(str(members[0]), f"{names}.", origin))
+        return ()
+
+
+def _unmanaged(resources: Iterable[Resource], facts: Facts) -> Unmanaged:
+    listed, counted = [], dict[str, int]()
+    for resource in resources:
+        kind = kinds()[resource.address.kind]
+        if kind.listed(resource):
+            risk = "high" if kind.risky(resource, facts.inside) else "low"
+            listed.append((resource.address, risk))
+        else:
+            type_ = resource.address.name.partition("/")[0]
+            counted[type_] = counted.get(type_, 0) + 1
+    return Unmanaged(tuple(sorted(listed)), dict(sorted(counted.items())))  # type: ignore[arg-type]
+
+
+def _accepted(findings: Iterable[Finding], facts: Facts) -> Iterator[Finding]:
+    """Each finding; one that an acceptance names by code and subject, in force today, refuses nothing."""
+    named = {
+        (item["finding"], item["subject"]): item["approved_by"]
+        for item in facts.accept
+        if item["expires"] >= facts.today and "field" not in item
+    }
+    for finding in findings:
+        by = named.get((finding.code, finding.subject))
+        if by is None or finding.code.startswith("IN"):
+            yield finding
+        else:
+            yield replace(finding, severity="info", detail=f"Accepted by {by}. {finding.detail}")

@@ -1,0 +1,165 @@
+"""Plans, findings and results as the JSON of the contract: plain dicts, sorted, the same bytes for the same input."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconciler.model import MISSING
+from reconciler.review import digest, loses, plain, revert, tenant_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.engine import Checked, Result, TenantResult
+    from reconciler.model import Change, Drift, Finding, Plan, Step, TenantPlan, Value
+
+Data = dict[str, Any]
+ACTIONS = ("create", "update", "rename", "restore", "retire", "delete", "purge")
+
+
+def text(data: Data) -> str:
+    """One JSON document. Bytes of a live value that are no UTF-8 stay visible as escapes."""
+    return json.dumps(data, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def plan(found: Plan) -> Data:
+    """`reconciler.plan/1`."""
+    tenants = [_tenant(tenant, found) for tenant in found.tenants]
+    return {
+        "format": "reconciler.plan/1",
+        "commit": found.commit,
+        "digest": digest(found.tenants),
+        "read_at": found.read_at,
+        "as_of": found.as_of,
+        "findings": [finding(f) for f in found.findings],
+        "summary": summary(tenants),
+        "tenants": tenants,
+    }
+
+
+def summary(tenants: Sequence[Data]) -> Data:
+    """How much of everything there is in tenants as `plan` shows them."""
+    actions = [change["action"] for tenant in tenants for change in tenant["changes"]]
+    counts = {action: actions.count(action) for action in ACTIONS}
+    for key in ("due", "later", "drift", "adopted"):
+        counts[key] = sum(len(tenant[key]) for tenant in tenants)
+    unmanaged = [tenant["unmanaged"] for tenant in tenants]
+    counts["unmanaged"] = sum(len(found["listed"]) + sum(found["counted"].values()) for found in unmanaged)
+    return counts
+
+
+def _tenant(found: TenantPlan, whole: Plan) -> Data:
+    return {
+        "tenant": found.tenant,
+        "applied_commit": found.applied_commit,
+        "digest": tenant_digest(found),
+        "changes": [change(c, whole.authors) for c in found.changes],
+        "due": [],
+        "later": [{"address": str(w.address), "action": w.action, "when": w.when, "why": w.why} for w in found.later],
+        "adopted": _addresses(found.steps, "adopt"),
+        "forgotten": _addresses(found.steps, "forget"),
+        "drift": [_drift(d) for d in found.drift],
+        "complete": not found.unread,
+        "unmanaged": {
+            "listed": [{"address": str(address), "risk": risk} for address, risk in found.unmanaged.listed],
+            "counted": dict(found.unmanaged.counted),
+        },
+        "unread": [{"provider": u.provider, "kind": u.kind, "error": u.error} for u in found.unread],
+        "todo": [change(c, whole.authors) for c in found.todo],
+        "findings": [finding(f) for f in found.findings],
+    }
+
+
+def _addresses(steps: Sequence[Step], what: str) -> list[str]:
+    return [str(step.address) for step in steps if step.what == what]
+
+
+def change(found: Change, authors: Mapping[str, tuple[str, str]]) -> Data:
+    """One change; `authors` says who last changed the file it comes from."""
+    address, origin = found.address, found.origin
+    commit, author = authors.get(origin.file if origin else "", (None, None))
+    return {
+        "address": str(address),
+        "tenant": found.tenant,
+        "kind": address.kind,
+        "provider": address.provider,
+        "name": address.name,
+        "action": found.action,
+        "reason": found.reason,
+        "was": None,
+        "conflict": found.conflict,
+        "held": None,
+        "fields": {name: {"from": plain(old), "to": plain(new)} for name, (old, new) in found.fields.items()},
+        "origin": {
+            "file": origin.file if origin else None,
+            "line": origin.line if origin else None,
+            "commit": commit,
+            "author": author,
+        },
+        "revert": revert(found),
+        "loses": loses(found),
+    }
+
+
+def _drift(found: Drift) -> Data:
+    return {
+        "address": str(found.address),
+        "field": found.field,
+        "git": _value(found.git),
+        "live": _value(found.live),
+        "first_seen": None,
+        "risk": found.risk,
+        "accepted": None,
+    }
+
+
+def _value(value: Value) -> Any:
+    return None if value is MISSING else plain(value)
+
+
+def finding(found: Finding) -> Data:
+    """One finding."""
+    return {
+        "code": found.code,
+        "severity": found.severity,
+        "subject": found.subject,
+        "summary": found.summary,
+        "detail": found.detail,
+        "file": found.origin.file,
+        "line": found.origin.line or 1,
+        "column": found.origin.column or 1,
+        "known": False,
+    }
+
+
+def checked(found: Checked) -> Data:
+    """`reconciler.findings/1`."""
+    return findings(found.commit, found.findings)
+
+
+def findings(commit: str | None, found: Sequence[Finding]) -> Data:
+    """`reconciler.findings/1` of any findings; `commit` None when there is none."""
+    return {"format": "reconciler.findings/1", "commit": commit, "findings": [finding(f) for f in found]}
+
+
+def result(found: Result) -> Data:
+    """`reconciler.result/1`."""
+    return {
+        "format": "reconciler.result/1",
+        "run": found.run,
+        "commit": found.commit,
+        "tenants": [_tenant_result(tenant) for tenant in found.tenants],
+    }
+
+
+def _tenant_result(found: TenantResult) -> Data:
+    return {
+        "tenant": found.tenant,
+        "result": found.result,
+        "digest": found.digest,
+        "done": [{"address": str(c.address), "action": c.action} for c in found.done],
+        "not_done": [{"address": str(c.address), "action": c.action, "why": why} for c, why in found.not_done],
+        "error": found.error,
+        "rerun": found.rerun,
+    }

@@ -1,0 +1,223 @@
+"""Plans, findings and results as styled lines for a terminal: readable without colour, and at 80 columns.
+
+A line is a tuple of spans (text, style); styles are words of rich's (`bold`, `red`), empty for plain text.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from reconciler.model import MISSING, Computed
+from reconciler.review import digest, tenant_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reconciler.engine import Checked, Result, TenantResult
+    from reconciler.model import Change, Finding, Plan, TenantPlan, Value
+
+Span = tuple[str, str]
+Line = tuple[Span, ...]
+
+SIGNS = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "rename": (">", "yellow"),
+    "restore": ("^", "green"),
+    "retire": ("!", "magenta"),
+    "delete": ("-", "red"),
+    "purge": ("-", "bold red"),
+}
+_SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+_DIFFERS = 3  # files named before "and N more"
+
+
+def plan(found: Plan, *, verbose: bool = False) -> Iterator[Line]:
+    """The whole plan, tenant by tenant; tenants with nothing to say are counted at the end."""
+    yield from differing(found.differing)
+    yield from findings(found.findings)
+    quiet = 0
+    for tenant in found.tenants:
+        if verbose or _speaks(tenant):
+            yield from _tenant(tenant)
+        else:
+            quiet += 1
+    yield from _ending(found, quiet)
+
+
+def differing(files: Sequence[str]) -> Iterator[Line]:
+    """The first line, when what was read is not what the working tree has."""
+    if files:
+        names = ", ".join(visible(name) for name in files[:_DIFFERS])
+        more = f" and {len(files) - _DIFFERS} more" if len(files) > _DIFFERS else ""
+        yield (("Not committed, so not part of this: ", "bold yellow"), (f"{names}{more}", ""))
+
+
+def _speaks(tenant: TenantPlan) -> bool:
+    listed = any(risk == "high" for _, risk in tenant.unmanaged.listed)
+    loud = any(f.severity != "info" for f in tenant.findings)
+    return bool(tenant.changes or tenant.todo or tenant.drift or tenant.unread or loud or listed)
+
+
+def _tenant(tenant: TenantPlan) -> Iterator[Line]:
+    yield ()
+    yield ((tenant.tenant, "bold"), (f"  {_headline(tenant)}", ""))
+    for change in tenant.changes:
+        yield from _change(change)
+    for change in tenant.todo:
+        yield (("  todo by a person (the provider is read only):", "bold"),)
+        yield from _change(change)
+    for waiting in tenant.later:
+        when = f" on {waiting.when}" if waiting.when else ""
+        yield ((f"  later: {waiting.action} {waiting.address.kind} {waiting.address.name}{when} ({waiting.why})", ""),)
+    for unread in tenant.unread:
+        yield ((f"  not read: {unread.provider}: {visible(unread.error)}", "bold red"),)
+    yield from _unmanaged(tenant)
+    yield from findings(tenant.findings)
+
+
+def _headline(tenant: TenantPlan) -> str:
+    counts = _counts(tenant.changes)
+    ledger = sum(step.what == "adopt" for step in tenant.steps)
+    parts = [*counts, *([f"{ledger} adopted as they are"] if ledger else [])]
+    return ", ".join(parts) or "nothing to change"
+
+
+def _counts(changes: Sequence[Change]) -> list[str]:
+    actions = [change.action for change in changes]
+    return [f"{actions.count(action)} to {action}" for action in SIGNS if action in actions]
+
+
+def _change(change: Change) -> Iterator[Line]:
+    sign, style = SIGNS[change.action]
+    place = f"  {change.origin.file}:{change.origin.line}" if change.origin and change.origin.file else ""
+    conflict = (("  (also changed by hand)", "yellow"),) if change.conflict else ()
+    name = visible(change.address.name)
+    yield ((f"  {sign} {change.action} ", style), (f"{change.kind.name} ", ""), (name, "bold"), *conflict)
+    if place:
+        yield ((f"      {place.strip()}", "dim"),)
+    if change.action in {"delete", "purge"}:
+        return
+    for field, (old, new) in change.fields.items():
+        if change.action != "create":
+            yield ((f"      {field}: {shown(field, old)} -> {shown(field, new)}", ""),)
+        elif new != next(row.default for row in change.kind.attributes if row.name == field):
+            yield ((f"      {field}: {shown(field, new)}", ""),)
+    if change.action == "retire" and change.entry is not None:
+        yield ((f"      kept, and still receives, until {change.entry.retired} or later", ""),)
+
+
+def _unmanaged(tenant: TenantPlan) -> Iterator[Line]:
+    for address, risk in tenant.unmanaged.listed:
+        style = "yellow" if risk == "high" else "dim"
+        yield ((f"  unmanaged ({risk} risk): {address.kind} {visible(address.name)}", style),)
+    if tenant.unmanaged.counted:
+        counts = ", ".join(f"{count} {type_}" for type_, count in tenant.unmanaged.counted.items())
+        yield ((f"  unmanaged, not about mail: {counts}", "dim"),)
+
+
+def _ending(found: Plan, quiet: int) -> Iterator[Line]:
+    changes = [change for tenant in found.tenants for change in tenant.changes]
+    refused = [tenant.tenant for tenant in found.tenants if tenant.refused]
+    adopted = sum(step.what == "adopt" for tenant in found.tenants for step in tenant.steps)
+    yield ()
+    if quiet:
+        yield ((f"{quiet} tenant{'s' if quiet > 1 else ''} with nothing to change.", "dim"),)
+    total = ", ".join(_counts(changes)) or "nothing to change"
+    extra = f", {adopted} to adopt as they are" if adopted else ""
+    yield (("Plan: ", "bold"), (f"{total}{extra}.", "bold"))
+    if refused:
+        yield ((f"Refused until its findings are solved: {', '.join(refused)}.", "bold red"),)
+    yield ((f"Commit {found.commit[:12]}, as of {found.as_of}. Digest {digest(found.tenants)}", "dim"),)
+
+
+def findings(found: Sequence[Finding]) -> Iterator[Line]:
+    """Each finding: what and where, then why and what to do."""
+    for finding in found:
+        where = f"{finding.origin.file}:{finding.origin.line or 1}:{finding.origin.column or 1}: "
+        style = _SEVERITIES[finding.severity]
+        yield (
+            (f"  {finding.severity} {finding.code} ", style),
+            (where if finding.origin.file else "", "bold"),
+            (f"{finding.summary}", ""),
+        )
+        subject = "" if finding.subject in finding.detail else f"{visible(finding.subject)}: "
+        yield ((f"      {subject}{visible(finding.detail)}", ""),)
+
+
+def checked(found: Checked) -> Iterator[Line]:
+    """What `validate` found."""
+    yield from differing(found.differing)
+    yield from findings(found.findings)
+    severities = [finding.severity for finding in found.findings]
+    counts = ", ".join(f"{severities.count(s)} {s}s" for s in ("error", "warning", "info") if s in severities)
+    style = "bold red" if "error" in severities else "green"
+    yield ((f"{found.tenants} tenants at {found.commit[:12]}: {counts or 'all is well'}.", style),)
+
+
+def result(found: Result) -> Iterator[Line]:
+    """What an apply did."""
+    for tenant in found.tenants:
+        yield from _tenant_result(tenant)
+    done = sum(len(tenant.done) for tenant in found.tenants)
+    missed = sum(len(tenant.not_done) for tenant in found.tenants)
+    yield ()
+    style = "bold red" if missed else "bold green"
+    yield ((f"Applied: {done} change{'' if done == 1 else 's'}, {missed} not made. Run {found.run}.", style),)
+
+
+_SAID = {
+    "applied": "applied",
+    "nothing": "nothing to do",
+    "refused": "refused by its findings: nothing was written",
+    "stale": "stale, it is not what was reviewed: nothing was written",
+    "failed": "failed",
+    "skipped": "skipped",
+}
+
+
+def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
+    if tenant.result == "nothing":
+        return
+    good = tenant.result == "applied"
+    yield ((tenant.tenant, "bold"), (f"  {_SAID[tenant.result]}: {len(tenant.done)} done", "green" if good else "red"))
+    if tenant.error:
+        yield ((f"  {visible(tenant.error)}", "red"),)
+    if tenant.result == "failed":
+        for change, why in tenant.not_done:
+            yield ((f"  not done: {change.action} {change.address}: {visible(why)}", ""),)
+    if tenant.result == "stale":
+        yield ((f"  its digest now: {tenant.digest}", ""),)
+    if tenant.rerun:
+        yield ((f"  to go on: {tenant.rerun}", "bold"),)
+
+
+def shown(field: str, value: Value) -> str:
+    """A value for people: sizes and times in units, sets as lists, nothing as `none`."""
+    if value is None or value is MISSING or value == () or value == {}:
+        return "none"
+    if isinstance(value, Computed):
+        return "(known after apply)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(shown("", item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{visible(str(name))} ({visible(str(part))})" for name, part in value.items())
+    if isinstance(value, int):
+        return _size(value) if field == "quota" else f"{value} s" if field == "ttl" else str(value)
+    return visible(str(value))
+
+
+def _size(number: int) -> str:
+    unit, factor = next(((u, f) for u, f in _UNITS if number >= f and number % f == 0), ("bytes", 1))
+    return f"{number // factor} {unit}"
+
+
+def visible(text: str) -> str:
+    """The text with everything a terminal would obey or hide written out: live data and YAML are not trusted."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() and unicodedata.category(c) != "Cf" else ascii(c)[1:-1] for c in text)

@@ -1,0 +1,127 @@
+"""A plan as Markdown for a pull-request comment: verdict first, destructive changes first, a folded part per tenant.
+
+It fits 65,536 characters by stated steps: whole, then without unchanged detail, then counts per tenant. What
+removes or retires something is never what is left out. Values stand only inside code spans and fences.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from reconciler.reports.lines import SIGNS, shown, visible
+from reconciler.review import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.model import Change, Finding, Plan, TenantPlan
+
+LIMIT = 60_000  # of the platform's 65,536: room for a marker and for characters that count twice
+_TAKES = ("purge", "delete", "retire")
+
+
+def plan(found: Plan) -> str:
+    """The whole comment."""
+    for step in (_whole, _short, _counts):
+        text = "\n".join([*_verdict(found), *_destructive(found), *(step(t) for t in found.tenants if _speaks(t))])
+        if _units(text) <= LIMIT:
+            return text + "\n"
+    return _cut(text)
+
+
+def _verdict(found: Plan) -> list[str]:
+    changes = [change for tenant in found.tenants for change in tenant.changes]
+    rows = [f"| {action} | {n} |" for action in SIGNS if (n := sum(c.action == action for c in changes))]
+    refused = [tenant.tenant for tenant in found.tenants if tenant.refused]
+    head = "## Plan: nothing to change" if not changes else f"## Plan: {len(changes)} changes"
+    lines = [head, "", f"Commit `{found.commit[:12]}`, digest `{digest(found.tenants)}`", ""]
+    if refused:
+        lines += [f"**Refused until its findings are solved:** {', '.join(refused)}", ""]
+    if found.findings:
+        lines += [*(_finding(f) for f in found.findings), ""]
+    return [*lines, "| action | number |", "|---|---|", *rows, ""] if rows else lines
+
+
+def _destructive(found: Plan) -> list[str]:
+    taking = [change for tenant in found.tenants for change in tenant.changes if change.action in _TAKES]
+    if not taking:
+        return []
+    taking.sort(key=lambda change: (_TAKES.index(change.action), change.address))
+    return ["### Takes away", "", *(f"- {_headline(change)}" for change in taking), ""]
+
+
+def _speaks(tenant: TenantPlan) -> bool:
+    return bool(tenant.changes or tenant.drift or tenant.unread or tenant.findings)
+
+
+def _whole(tenant: TenantPlan) -> str:
+    body = [line for change in _first_destructive(tenant.changes) for line in (f"- {_headline(change)}", *_fields(change))]
+    return _folded(tenant, [*(_finding(f) for f in tenant.findings), "", *body])
+
+
+def _short(tenant: TenantPlan) -> str:
+    body = [f"- {_headline(change)}" for change in _first_destructive(tenant.changes)]
+    errors = [_finding(f) for f in tenant.findings if f.severity == "error"]
+    return _folded(tenant, [*errors, "", *body, "", "_Values are left out: the plan is too long for a comment._"])
+
+
+def _counts(tenant: TenantPlan) -> str:
+    return f"- **{tenant.tenant}**: {_summary(tenant)} _(details are left out: the plan is too long for a comment)_"
+
+
+def _folded(tenant: TenantPlan, body: list[str]) -> str:
+    return "\n".join([f"<details><summary><b>{tenant.tenant}</b>: {_summary(tenant)}</summary>", "", *body, "", "</details>", ""])
+
+
+def _summary(tenant: TenantPlan) -> str:
+    actions = [change.action for change in tenant.changes]
+    parts = [f"{actions.count(action)} {action}" for action in SIGNS if action in actions]
+    parts += [f"{len(tenant.drift)} drifted"] if tenant.drift else []
+    parts += ["not read"] if tenant.unread else []
+    return ", ".join(parts) or "no changes"
+
+
+def _first_destructive(changes: Sequence[Change]) -> list[Change]:
+    return sorted(changes, key=lambda change: change.action not in _TAKES)
+
+
+def _headline(change: Change) -> str:
+    place = f" ({_code(f'{change.origin.file}:{change.origin.line}')})" if change.origin and change.origin.file else ""
+    return f"{SIGNS[change.action][0]} **{change.action}** {change.kind.name} {_code(change.address.name)}{place}"
+
+
+def _fields(change: Change) -> list[str]:
+    if change.action in {"delete", "purge"}:
+        return []
+    pairs = change.fields.items()
+    return [f"  - {name}: {_code(shown(name, old))} → {_code(shown(name, new))}" for name, (old, new) in pairs]
+
+
+def _finding(finding: Finding) -> str:
+    place = _code(f"{finding.origin.file}:{finding.origin.line or 1}")
+    return f"- **{finding.severity} {finding.code}** {finding.summary} ({place}): {_code(finding.detail)}"
+
+
+def _code(text: str) -> str:
+    """The text as a code span that nothing in it can end."""
+    text = visible(text).replace("|", "\\u007c")
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _units(text: str) -> int:
+    """Length as the platform counts it, in UTF-16 code units."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _cut(text: str) -> str:
+    lines, size = [], 0
+    for line in text.splitlines():
+        size += _units(line) + 1
+        if size > LIMIT:
+            lines.append("\n**Cut here: the rest is in the plan's JSON.**")
+            break
+        lines.append(line)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,72 @@
+"""What a reviewer relies on: the digest of a plan, and what a `git revert` of a change brings back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from reconciler.model import MISSING, Computed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.model import Change, TenantPlan, Value
+
+
+def digest(tenants: Iterable[TenantPlan]) -> str:
+    """The digest of a plan: over the digests of its tenants."""
+    return _sha256([[plan.tenant, tenant_digest(plan)] for plan in tenants])
+
+
+def tenant_digest(plan: TenantPlan) -> str:
+    """What a tenant's declared changes do to the world; equal digests do the same. Nothing else is covered."""
+    changes = sorted(plan.changes, key=lambda change: str(change.address))
+    return _sha256([_covered(change) for change in changes])
+
+
+def _covered(change: Change) -> list[Any]:
+    pairs = {name: [plain(old), plain(new)] for name, (old, new) in change.fields.items()}
+    return [str(change.address), change.action, None, pairs]
+
+
+def plain(value: Value) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, Computed):
+        return {"known": "after apply"}
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _sha256(data: Any) -> str:
+    text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    # A live TXT value may hold bytes that are no UTF-8; as escapes they are still the same text each time.
+    return "sha256:" + hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def revert(change: Change) -> Literal["full", "partial", "none"]:
+    """What reverting the commit of a change restores.
+
+    All of it when every value it replaces is one Git said, or one the ledger keeps as an optional attribute's
+    before; a part when a value was never in Git, and for making what keeps data (a revert only retires that).
+    """
+    if change.action == "purge" or (change.entry is not None and change.entry.absent):
+        return "none"
+    if change.action == "create":
+        return "full" if change.desired is None or change.desired.keep is None else "partial"
+    return "full" if all(_known(change, name, old) for name, (old, _) in change.fields.items()) else "partial"
+
+
+def _known(change: Change, name: str, old: Value) -> bool:
+    base, entry = change.base, change.entry
+    if base is not None and old == base.seen.get(name, base.said.get(name, MISSING)):
+        return True
+    if base is not None and base.retired and name in change.kind.retired:
+        return True
+    return (entry is not None and name in entry.before and entry.before[name] == old) or (
+        base is not None and old is None
+    )
+
+
+def loses(change: Change) -> str | None:
+    """What cannot be brought back, in words."""
+    return "the mail in it" if change.action == "purge" and change.kind.name == "mailbox" else None

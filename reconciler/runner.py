@@ -1,0 +1,176 @@
+"""Performs effects: opens providers, reads and writes them, for many tenants at once, in worker processes where it pays."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reconciler import providers
+from reconciler.apply import Effect, Live, Outcome, Read, Record, Write
+from reconciler.errors import ProviderError, Refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.agency import Agency
+    from reconciler.model import Address, Batch, Provider, Resource, Scope, Value
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+Scopes = Iterable[tuple[str, "Scope"]]
+
+
+class World:
+    """The live systems of an estate, each opened when it is first needed."""
+
+    def __init__(self, agency: Agency, root: Path) -> None:
+        self._agency, self._root = agency, root
+        self._open: dict[str, Provider] = {}
+
+    def provider(self, name: str) -> Provider:
+        """The provider called `name`. Raises ProviderError when a secret it needs is not there."""
+        if name not in self._open:
+            _, settings = self._agency.providers[name]
+            resolved = {key: _secret(name, key, value) for key, value in settings.items() if key != "type"}
+            self._open[name] = providers.connect(name, settings["type"], resolved, str(self._root))
+        return self._open[name]
+
+    def read(self, scopes: Scopes) -> dict[tuple[str, str], tuple[Resource, ...] | ProviderError]:
+        """All that is asked for, one call per provider. A provider that fails answers its error for each scope."""
+        by_provider: dict[str, list[Scope]] = {}
+        for provider, scope in scopes:
+            by_provider.setdefault(provider, []).append(scope)
+        found: dict[tuple[str, str], tuple[Resource, ...] | ProviderError] = {}
+        for provider, asked in by_provider.items():
+            try:
+                answers = self.provider(provider).read(asked)
+            except ProviderError as error:
+                answers = {scope.domain: error for scope in asked}
+            found |= {(provider, domain): answer for domain, answer in answers.items()}
+        return found
+
+    def write(self, batch: Batch) -> Mapping[Address, Mapping[str, Value]] | ProviderError:
+        """Apply a batch; the error is the answer when it fails."""
+        try:
+            return self.provider(batch.provider).apply(batch)
+        except ProviderError as error:
+            return error
+
+    def close(self) -> None:
+        for provider in self._open.values():
+            provider.close()
+        self._open.clear()
+
+
+def _secret(provider: str, key: str, value: Any) -> Any:
+    """A setting with `{env: NAME}` or `{file: NAME}` replaced by the secret; the message never holds it."""
+    if isinstance(value, dict) and value.keys() == {"env"}:
+        if value["env"] not in os.environ:
+            raise Refused(f"{provider}: the environment variable {value['env']} for `{key}` is not set")
+        return os.environ[value["env"]]
+    if isinstance(value, dict) and value.keys() == {"file"}:
+        return _secret_file(provider, key, value["file"])
+    if isinstance(value, dict):
+        return {name: _secret(provider, f"{key}.{name}", inner) for name, inner in value.items()}
+    return value
+
+
+def _secret_file(provider: str, key: str, name: str) -> str:
+    folder = os.environ.get("RECONCILER_SECRETS")
+    if folder is None or "/" in name or name.startswith("."):
+        raise Refused(f"{provider}: `{key}` wants the file {name} under $RECONCILER_SECRETS")
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError as error:
+        raise Refused(f"{provider}: `{key}`: {name} under $RECONCILER_SECRETS: {error.strerror}") from None
+
+
+def drive(
+    applies: Iterable[Generator[Effect, Any, Outcome]], world: World, record: Callable[[list[Record]], None]
+) -> list[Outcome]:
+    """Run several applies together: writes one by one, reads and ledger lines of all of them at once."""
+    outcomes: list[Outcome] = []
+    waiting = [(apply, None) for apply in applies]
+    while waiting:
+        asked = _advance(waiting, outcomes, world)
+        reads = [effect for _, effect in asked if isinstance(effect, Read)]
+        live: Live = world.read({scope: None for effect in reads for scope in effect.scopes}) if reads else {}
+        record([effect for _, effect in asked if isinstance(effect, Record)])
+        waiting = [(apply, _answer(effect, live)) for apply, effect in asked]
+    return outcomes
+
+
+def _advance(
+    waiting: list[tuple[Generator[Effect, Any, Outcome], Any]], outcomes: list[Outcome], world: World
+) -> list[tuple[Generator[Effect, Any, Outcome], Effect]]:
+    """Send each its answer and perform its writes, up to the next read or ledger line."""
+    asked: list[tuple[Generator[Effect, Any, Outcome], Effect]] = []
+    for apply, answer in waiting:
+        try:
+            effect = apply.send(answer)
+            while isinstance(effect, Write):
+                effect = apply.send(world.write(effect.batch))
+            asked.append((apply, effect))
+        except StopIteration as end:
+            outcomes.append(end.value)
+    return asked
+
+
+def _answer(effect: Effect, live: Live) -> Any:
+    if isinstance(effect, Read):
+        return {(provider, scope.domain): live[provider, scope.domain] for provider, scope in effect.scopes}
+    return None
+
+
+def spread(
+    job: Callable[[Sequence[Item]], Answer], items: Sequence[Item], *, size: int, workers: int
+) -> Iterator[Answer]:
+    """`job` over the items in chunks of `size`, in `workers` processes (forked: they inherit, nothing is pickled in)."""
+    chunks = [items[start : start + size] for start in range(0, len(items), size)]
+    if workers < 2 or len(chunks) < 2:
+        yield from map(job, chunks)
+        return
+    context = multiprocessing.get_context("fork")
+    pipes: dict[Connection, Any] = {}
+    for number in range(workers):
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(job, chunks[number::workers], theirs), daemon=True)
+        process.start()
+        theirs.close()
+        pipes[ours] = process
+    yield from _gather(pipes)
+
+
+def _work(job: Callable[[Sequence[Item]], Answer], chunks: Sequence[Sequence[Item]], pipe: Connection) -> None:
+    try:
+        for chunk in chunks:
+            pipe.send((job(chunk), None))
+    except BaseException:  # noqa: BLE001  (it is raised again where it can be seen)
+        pipe.send((None, traceback.format_exc()))
+    pipe.close()
+
+
+def _gather(pipes: dict[Connection, Any]) -> Iterator[Any]:
+    try:
+        while pipes:
+            for pipe in wait(list(pipes)):
+                assert isinstance(pipe, Connection)
+                try:
+                    answer, problem = pipe.recv()
+                except EOFError:
+                    process = pipes.pop(pipe)
+                    process.join()
+                    if process.exitcode != 0:
+                        raise RuntimeError(f"a worker process ended with {process.exitcode}") from None
+                    continue
+                if problem is not None:
+                    raise RuntimeError(f"a worker process failed:\n{problem}")
+                yield answer
+    finally:
+        for process in pipes.values():
+            process.terminate()

@@ -1,0 +1,99 @@
+"""`reconciler init`: a new estate, ready to be committed."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from reconciler import __version__
+from reconciler.documents import shipped
+from reconciler.errors import InputError
+from reconciler.model import Origin, Rule
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOT_EMPTY = Rule("IN306", "error", "The folder is not empty", "Name a new folder, or an empty one.")
+
+_AGENCY = """\
+# The agency's file: where mail and DNS live, who works here, what holds where a client says nothing.
+# Every key is described in schemas/reconciler.schema.json; editors with YAML support show it.
+version: 1
+timezone: UTC
+providers:
+  mail:
+    mailhost: {type: postfix_dovecot, database: "sqlite:///var/mail.sqlite"}
+  dns:
+    zones: {type: zone_files, directory: var/zones, nameservers: [ns1.agency.example]}
+servers:
+  primary: {mx: ["10 mx1.agency.example."], spf: spf.agency.example, submission: smtp.agency.example, imap: imap.agency.example}
+people:
+  anna: {name: Anna Ops, contact: "+49 30 1234567"}
+teams:
+  ops: {members: [anna]}
+roles: {dns_auth: [ops], mailbox_admin: [ops], reset_approver: [ops]}
+inside: [agency.example]
+defaults: {mail: mailhost, dns: zones, server: primary, template: standard/1, quota: 5 GiB, ttl: 1 hour, retention: 30 days}
+"""
+
+_README = f"""\
+# Mail and DNS of our clients
+
+Made for reconciler {__version__}. Keep this repository private: it says who works where.
+
+1. Edit `reconciler.yaml`: your providers, servers and people.
+2. Add a client: `tenants/<client>/tenant.yaml` and `tenants/<client>/domains/<domain>.yaml`.
+3. Commit, then `reconciler validate`, `reconciler plan`, `reconciler apply`.
+
+A first client:
+
+```yaml
+# tenants/northwind/tenant.yaml
+tenant: northwind
+name: Northwind Traders Ltd
+people:
+  jane: {{name: Jane Roe, contact: jane@personal.example}}
+```
+
+```yaml
+# tenants/northwind/domains/northwind.example.yaml
+domain: northwind.example
+owner: jane
+mailboxes:
+  jane: {{owner: jane}}
+aliases:
+  info: [jane]
+```
+
+```yaml
+# tenants/northwind/dns/northwind.example.yaml
+domain: northwind.example
+zone: {{create: true}}
+```
+"""
+
+
+def start(folder: Path) -> list[str]:
+    """Write a new estate and give the names of what was made. Raises InputError for a folder that is in use."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError([NOT_EMPTY.at(str(folder), f"{folder} has something in it.", Origin(str(folder)))])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "reconciler.yaml").write_text(_AGENCY, encoding="utf-8")
+    (folder / "README.md").write_text(_README, encoding="utf-8")
+    (folder / ".gitignore").write_text("var/\n", encoding="utf-8")
+    (folder / "tenants").mkdir()
+    (folder / "tenants" / ".gitkeep").touch()
+    for part in ("schemas", "domain-templates"):
+        shutil.copytree(shipped(part), folder / part)
+    _repository(folder)
+    return sorted(path.name for path in folder.iterdir() if path.name != ".git")
+
+
+def _repository(folder: Path) -> None:
+    """A Git repository, unless the folder lies in one."""
+    import git
+
+    try:
+        git.Repo(folder, search_parent_directories=True)
+    except git.InvalidGitRepositoryError:
+        git.Repo.init(folder, initial_branch="main")

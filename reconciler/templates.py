@@ -1,0 +1,200 @@
+"""domain-templates/ -> plain data. A template is YAML; only inside string values may Jinja2 expressions stand.
+
+Structure is never generated: a template says which records there are, expressions only fill in text. What an
+expression may be is decided on Jinja's syntax tree before anything runs: names, attributes, items, constants and
+an allow-list of filters. So a template can neither compute without end nor reach into Python; the sandbox is the
+second wall. Templates are compiled once; rendering a domain is a few microseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from reconciler.compile import NO_TEMPLATE, TemplateError
+from reconciler.kinds.site import Baseline
+from reconciler.model import Origin, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from reconciler.documents import Document
+    from reconciler.model import Finding
+
+EXPRESSION = Rule(
+    "IN230", "error", "Expression not allowed in a template", "Use names, attributes, constants and the filters join, default, lower, upper."
+)
+UNDEFINED = Rule("IN231", "error", "Template cannot be filled in", "Say the missing parameter under `with`, or the missing fact under `servers`.")
+PARAMETER = Rule("IN232", "error", "Not a value for this parameter", "See the template's `parameters` for what it takes.")
+
+FILTERS = frozenset({"join", "default", "lower", "upper"})
+MAX_TEXT = 4096  # characters a rendered value may have: a DNS TXT value of that length is a mistake or an attack
+_SPACES = re.compile(r" {2,}")
+_TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "array": list}
+
+
+class Template:
+    """One template, ready to be rendered for many domains."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.data: Mapping[str, Any] = document.data
+        self._compiled: dict[str, Callable[..., str]] = {}
+
+    def check(self) -> Iterator[Finding]:
+        """What is wrong with its expressions."""
+        for path, text in _texts(self.data, ()):
+            if "{{" in text or "{%" in text or "{#" in text:
+                problem = _problem(self._environment, text)
+                if problem:
+                    yield EXPRESSION.at(self.data["template"], f"{problem}.", Origin(self.document.file, path))
+
+    def render(self, parameters: Mapping[str, Any], facts: Mapping[str, Any]) -> Baseline:
+        """The template's records, DKIM keys and role addresses for one domain. Raises TemplateError."""
+        values = self._parameters(parameters, facts)
+        names = {**values, "domain": facts["domain"], "server": facts["server"]}
+        names["mta_sts_id"] = mta_sts_id(str(values.get("mta_sts", "off")), facts["server"].get("mx", ()))
+        records = tuple(
+            self._record(record, names, facts) for record in self.data.get("records", ()) if _holds(record, values)
+        )
+        aliases = {
+            name: self._fill(targets, names, facts) for name, targets in self.data.get("aliases", {}).items()
+        }
+        return Baseline(records, self.data.get("dkim"), aliases)
+
+    def _parameters(self, said: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Every parameter with its value. Names the domain's own file misspells are errors, inherited ones are not."""
+        known = self.data.get("parameters", {})
+        for name in facts["said"]:
+            if name not in known:
+                self._fail(PARAMETER, f"`{name}` is no parameter of {self.data['template']}", facts, ("with", name))
+        values = {}
+        for name, rule in known.items():
+            value = said.get(name, rule.get("default"))
+            if value is None or not _fits(value, rule):
+                what = f"`{name}` cannot be {value!r}" if name in said else f"`{name}` must be given"
+                self._fail(PARAMETER, what, facts, ("with", name))
+            values[name] = value
+        return values
+
+    def _record(self, record: Mapping[str, Any], names: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+        filled = {key: record[key] for key in ("type", "ttl") if key in record}
+        filled["name"] = self._fill(record["name"], names, facts)
+        if "values_from" in record:
+            filled["values"] = self._look_up(record["values_from"], names, facts)
+        else:
+            filled["values"] = self._fill(record["values"], names, facts)
+        return filled
+
+    def _look_up(self, path: str, names: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+        node: Any = names
+        for part in path.split("."):
+            node = node.get(part) if isinstance(node, dict) else None
+        if not isinstance(node, list):
+            self._fail(UNDEFINED, f"{self.data['template']} wants the list `{path}`, which nothing gives", facts)
+        return [str(item) for item in node]
+
+    def _fill(self, node: Any, names: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+        if isinstance(node, list):
+            return [self._fill(item, names, facts) for item in node]
+        if isinstance(node, dict):
+            return {key: self._fill(value, names, facts) for key, value in node.items()}
+        if not isinstance(node, str) or "{{" not in node:
+            return node
+        return self._text(node, names, facts)
+
+    def _text(self, text: str, names: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+        from jinja2 import TemplateError as JinjaError
+
+        if text not in self._compiled:
+            self._compiled[text] = self._environment.from_string(text).render
+        try:
+            # Runs of spaces are what an empty expression leaves behind between two words.
+            result = _SPACES.sub(" ", self._compiled[text](**names))
+        except (JinjaError, TypeError) as error:
+            self._fail(UNDEFINED, f"{self.data['template']}: {error}", facts)
+        if len(result) > MAX_TEXT or not result.isprintable():
+            self._fail(UNDEFINED, f"{self.data['template']} gives a text that is not one line of up to {MAX_TEXT}", facts)
+        return result
+
+    @cached_property
+    def _environment(self) -> Any:
+        from jinja2 import StrictUndefined
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701  (DNS text, no HTML)
+
+    def _fail(self, rule: Rule, what: str, facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Any:
+        origin = facts["origin"]
+        if path and path[1] in facts["said"]:
+            origin = Origin(origin.file, path)
+        raise TemplateError(rule.at(facts["domain"], f"{what}.", origin))
+
+
+class Library:
+    """Every template of the estate, by name (`standard/1`)."""
+
+    def __init__(self, documents: Mapping[str, Document]) -> None:
+        self._templates = {name: Template(document) for name, document in documents.items()}
+
+    def check(self) -> Iterator[Finding]:
+        for template in self._templates.values():
+            yield from template.check()
+
+    def render(self, name: str, parameters: Mapping[str, Any], facts: Mapping[str, Any]) -> Baseline:
+        """What the template called `name` gives a domain. Raises TemplateError."""
+        if name not in self._templates:
+            what = f"There is no usable template `{name}`."
+            raise TemplateError(NO_TEMPLATE.at(facts["domain"], what, facts["origin"]))
+        return self._templates[name].render(parameters, facts)
+
+
+def mta_sts_policy(mode: str, hosts: list[str]) -> str:
+    """The policy text of RFC 8461 for a mode (testing, enforce) and the MX values of the domain."""
+    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host.split()[-1].removesuffix('.')}" for host in hosts)]
+    return "".join(f"{line}\r\n" for line in [*lines, "max_age: 604800"])
+
+
+def mta_sts_id(mode: str, hosts: list[str]) -> str:
+    """The id that goes with the policy: it changes exactly when the policy text does (RFC 8461 section 3.1)."""
+    return hashlib.sha256(mta_sts_policy(mode, hosts).encode()).hexdigest()[:32]
+
+
+def _holds(record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    when: Mapping[str, list[Any]] = record.get("when", {})
+    return all(values.get(name) in wanted for name, wanted in when.items())
+
+
+def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
+    if "enum" in rule:
+        return value in rule["enum"] and type(value) in {type(item) for item in rule["enum"]}
+    if type(value) is not _TYPES[rule["type"]]:
+        return False
+    return not isinstance(value, list) or all(_fits(item, rule.get("items", {"type": "string"})) for item in value)
+
+
+def _texts(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield from _texts(value, (*path, key))
+    if isinstance(node, str):
+        yield path, node
+
+
+def _problem(environment: Any, text: str) -> str | None:
+    """What in the text is not allowed, or None."""
+    from jinja2 import TemplateSyntaxError, nodes
+
+    allowed = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const)
+    try:
+        tree = environment.parse(text)
+    except TemplateSyntaxError as error:
+        return f"{error.message}"
+    for node in tree.find_all(nodes.Node):
+        if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+            return f"the filter `{node.name}` is not allowed"
+        if not isinstance(node, (*allowed, nodes.Filter)):
+            return f"`{type(node).__name__}` is not allowed"
+    return None

@@ -1,0 +1,25 @@
+"""What every test stands on: a Git that knows no one's settings, and one budget for random tests."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+pytest.register_assert_rewrite("tests.providers.contract")  # its asserts explain themselves as those of tests do
+
+# No deadline: on a busy machine one slow example is no failure.
+settings.register_profile("default", deadline=None)
+settings.register_profile("fuzz", deadline=None, max_examples=5000)
+settings.load_profile("default")
+
+# The variables that Git sets in a hook would turn every `git` in a temporary folder on the outer repository.
+for name in [name for name in os.environ if name.startswith("GIT_")]:
+    del os.environ[name]
+os.environ |= {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Anna Ops",
+    "GIT_AUTHOR_EMAIL": "anna@agency.example",
+    "GIT_COMMITTER_NAME": "Anna Ops",
+    "GIT_COMMITTER_EMAIL": "anna@agency.example",
+}
