@@ -118,12 +118,26 @@ def compare(
     base: Entry | None, context: Context,
 ) -> Outcome:  # fmt: skip
     """One thing in three states. `git` is as declared, `value` the same with its references resolved."""
+    if git is not None and value is not None and live is not None and base is not None:
+        if _still(kind, git, value, live, base):
+            return Outcome()
     live, neighbours = _project(kind, address.name, git, live, base)
     if neighbours is not None:
         git, value, live = _without_ttl(git), _without_ttl(value), _without_ttl(live)
     thing = _Thing(kind, address, git, value, live, base, context)
     outcome = thing.undeclared() if git is None else thing.declared()
     return replace(outcome, unmanaged=outcome.unmanaged or neighbours)
+
+
+def _still(kind: Kind, git: Resource, value: Resource, live: Resource, base: Entry) -> bool:
+    """Whether nothing moved anywhere: nearly everything, nearly always, so it is asked first and cheaply."""
+    if git.attributes != base.said or git.keep != base.keep or base.retired or base.absent:
+        return False
+    for row in kind.compared:
+        wanted = base.seen.get(row.name, MISSING) if row.computed else value.get(row.name)
+        if wanted is not MISSING and wanted != live.get(row.name):
+            return False
+    return True
 
 
 def resolve(resource: Resource | None, lookup: Callable[[Computed], Value]) -> Resource | None:

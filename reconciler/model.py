@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 from reconciler.errors import ProviderError
@@ -162,7 +163,7 @@ class Attribute:
         return self.required or self.default is not MISSING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kind:
     """A kind of thing: its table, the canonical form of its name, and what of it others may point at.
 
@@ -183,8 +184,9 @@ class Kind:
     listed: Callable[[Resource], bool] = lambda _resource: True  # unmanaged ones are named, not only counted
     risky: Callable[[Resource, frozenset[str]], bool] = lambda _resource, _inside: False  # unmanaged: high risk
 
-    @property
+    @cached_property
     def compared(self) -> tuple[Attribute, ...]:
+        """The rows that are compared with live: all but the local ones."""
         return tuple(row for row in self.attributes if not row.local)
 
     def resource(

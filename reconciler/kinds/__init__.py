@@ -5,16 +5,17 @@ Each file holds `KIND` (the attribute table) and `expand`, which turns a domain'
 
 from __future__ import annotations
 
+import copyreg
 import importlib
 import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
 
+from reconciler.model import Kind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
-
-    from reconciler.model import Kind
 
 
 @cache
@@ -29,3 +30,12 @@ def modules() -> tuple[ModuleType, ...]:
 def kinds() -> Mapping[str, Kind]:
     """Every kind by its name."""
     return {module.KIND.name: module.KIND for module in modules()}
+
+
+def named(name: str) -> Kind:
+    """The kind called `name`."""
+    return kinds()[name]
+
+
+# A kind is code, not data: between worker processes it travels by its name.
+copyreg.pickle(Kind, lambda kind: (named, (kind.name,)))

@@ -43,7 +43,7 @@ _HOST = {
 }
 _PLAIN = {
     "CAA": re.compile(r'\d{1,3}[ \t]+[a-z0-9]+[ \t]+(?:"[\x20-\x21\x23-\x5b\x5d-\x7e]*"|[!#-\'*-:<-\[\]-~]+)', _FLAGS),
-    "TLSA": re.compile(r"(?:\d{1,3}[ \t]+){3}(?:[0-9a-f]{2})+(?:[ \t]+(?:[0-9a-f]{2})+)*", _FLAGS),
+    "TLSA": re.compile(r"[0-3] [01] (?:0 (?:[0-9a-f]{2})+|1 [0-9a-f]{64}|2 [0-9a-f]{128})", _FLAGS),
 }
 _FAMILIES = {"A": socket.AF_INET, "AAAA": socket.AF_INET6}
 _TEXT = re.compile(r'(?:"((?:[^"\\]++|\\.)*+)"|((?:[^ \t"\\]++|\\.)++))(?:[ \t]+|$)')
@@ -161,7 +161,7 @@ def _sum(text: str) -> int | None:
 def _absolute(name: str, origin: str, number: int) -> str:
     if name == "@":
         return origin
-    full = name[:-1] if name.endswith(".") else f"{name}.{origin}"
+    full = name[:-1] if name.endswith(".") else f"{name}.{origin}" if origin else name
     if len(full) > 253:
         raise Odd(number)
     return full.lower()
@@ -188,6 +188,9 @@ def _value(type_: str, data: str, origin: str, number: int) -> str:
         return f"{match[1]}{_absolute(match[2], origin, number)}."
     if type_ not in _PLAIN:
         return _other(type_, data, origin, number)
+    if type_ == "TLSA":
+        *numbers, digits = re.split(r"[ \t]+", data, maxsplit=3)
+        data = " ".join([*numbers, re.sub(r"[ \t]+", "", digits)])
     if _PLAIN[type_].fullmatch(data) is None:
         raise Odd(number)
     return data

@@ -226,20 +226,27 @@ def _resource(provider: str, type_: str, name: str, values: Value, ttl: int | No
 def _sets(text: str, zone: str, path: Path) -> Sets:
     """The record sets of a zone. Raises ProviderError with file and line."""
     try:
-        return _gathered(line for line in _master.lines(text, zone) if _at_or_below(line.name, zone))
+        found = [line for line in _master.lines(text, zone) if _at_or_below(line.name, zone)]
+        _lonely(found)
+        return _gathered(found)
     except Odd:
         return _by_dnspython(text, zone, path)
+
+
+def _lonely(found: Sequence[Line]) -> None:
+    """Raises Odd where a CNAME does not have its name alone."""
+    aliases = [line.name for line in found if line.type == "CNAME"]
+    beside = [line for line in found if line.name in aliases and line.type not in _BESIDE_CNAME] if aliases else []
+    if len(beside) != len(set(aliases)):
+        raise Odd(beside[0].start + 1)
 
 
 def _gathered(found: Iterable[Line]) -> Sets:
     sets: Sets = {}
     for line in found:
-        if line.type in _NOT_OURS:
-            continue
-        values, ttl = sets.get(line.key, ((), None))
-        if values and line.type == "CNAME":
-            raise Odd(line.start + 1)
-        sets[line.key] = (*values, _master.value(line)), line.ttl if ttl is None else min(ttl, line.ttl)
+        if line.type not in _NOT_OURS:
+            values, ttl = sets.get(line.key, ((), line.ttl))
+            sets[line.key] = (*values, _master.value(line)), min(ttl or 0, line.ttl)
     return sets
 
 
@@ -249,7 +256,8 @@ def _by_dnspython(text: str, zone: str, path: Path) -> Sets:
     import dns.rdatatype
     import dns.zone
 
-    ascii_text = re.sub(r"\\?([\x80-\xff])", lambda match: f"\\{ord(match[1]):03d}", text.replace("\r\n", "\n"))
+    escaped = r"(\\[\0-\x7f])|\\?([\x80-\xff])"
+    ascii_text = re.sub(escaped, lambda match: match[1] or f"\\{ord(match[2]):03d}", text.replace("\r\n", "\n"))
     try:
         parsed = dns.zone.from_text(
             ascii_text, f"{zone}.", relativize=False, check_origin=False, filename=str(path), allow_include=False

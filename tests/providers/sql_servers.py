@@ -70,8 +70,8 @@ def postgresql() -> Iterator[Server]:
 
 
 def _create_postgresql(port: int, name: str) -> None:
-    login = {"host": "127.0.0.1", "port": port, "user": "admin", "password": PASSWORD, "dbname": "postgres"}
-    with psycopg.connect(**login, autocommit=True) as connection:  # type: ignore[arg-type]
+    login: dict[str, Any] = {"port": port, "user": "admin", "password": PASSWORD, "dbname": "postgres"}
+    with psycopg.connect(host="127.0.0.1", **login, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
 
 
@@ -88,7 +88,7 @@ def mariadb() -> Iterator[Server]:
         )
         quick = ["--innodb-flush-log-at-trx-commit=0", "--skip-log-bin", "--innodb-buffer-pool-size=64M"]
         listen = ["--bind-address=127.0.0.1", f"--port={port}", f"--socket={folder / 'socket'}"]
-        command = [binary("mariadbd"), *common, *listen, *quick, f"--init-file={folder / 'init.sql'}"]
+        command = [binary("mariadbd") or "", *common, *listen, *quick, f"--init-file={folder / 'init.sql'}"]
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
@@ -161,7 +161,8 @@ class Sql:
 
     def __init__(self, url: str) -> None:
         target = urlsplit(url)
-        login = {"host": "127.0.0.1", "port": target.port, "user": target.username}
+        login: dict[str, Any] = {"host": "127.0.0.1", "port": target.port, "user": target.username}
+        self.connection: Any
         if target.scheme == "sqlite":
             self.connection = sqlite3.connect(target.path[1:], isolation_level=None)
         elif target.scheme == "postgresql":

@@ -1,0 +1,694 @@
+"""The mail provider on real SQLite, PostgreSQL and MariaDB, in its own layout and in one that PostfixAdmin made."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from reconciler.errors import Conflict, ProviderError, Refused, Unreachable
+from reconciler.kinds import kinds
+from reconciler.model import Scope
+from reconciler.providers import _postfixadmin, _sql, postfix_dovecot
+from tests.providers.contract import (
+    NAME,
+    OURS,
+    MailContract,
+    World,
+    apply,
+    assert_live,
+    change,
+    create,
+    make,
+    read,
+    texts,
+)
+from tests.providers.sql_servers import PASSWORD, Server, Sql, install_postfixadmin, mariadb, postgresql
+from tests.servers import free_port, need
+from tests.servers.postfixadmin import PROGRAM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from reconciler.model import Resource
+
+HASH = "$6$salt$0123456789abcdef"
+DOMAIN = make("domain", "a.example", "a.example")
+JANE = make("mailbox", "jane@a.example", "a.example")
+DESK = make("mailbox", "desk@a.example", "a.example", login=False, members={"jane@a.example": "full"})
+INFO = make("alias", "info@a.example", "a.example", to=["jane@a.example"])
+
+SERVERS: dict[str, Callable[..., Any]] = {"postgresql": postgresql, "mariadb": mariadb}
+MARKS = {
+    "sqlite": [],
+    "postgresql": [need("initdb", "pg_ctl")],
+    "mariadb": [need("mariadbd", "mariadb-install-db")],
+    "postfixadmin": [
+        need("php"),
+        pytest.mark.skipif(
+            not PROGRAM.exists(), reason="NOT PROVEN HERE: tests/servers/install.sh fetches PostfixAdmin"
+        ),
+    ],
+}
+SYSTEMS = [
+    pytest.param((engine, maker, block), id=f"{engine}-{maker}-{block}", marks=[*MARKS[engine], *MARKS.get(maker, [])])
+    for engine in ("sqlite", "postgresql", "mariadb")
+    for maker, block in (("own", "side_table"), ("own", "lock_hash"), ("postfixadmin", "lock_hash"))
+]
+
+
+@dataclass
+class System:
+    """A mail system under test: how to reach it, and its database as others see it."""
+
+    settings: dict[str, Any]
+    root: str
+    engine: str
+    opened: list[Sql]
+
+    @property
+    def block(self) -> str:
+        return self.settings["login_block"]
+
+    @property
+    def sql(self) -> Sql:
+        if not self.opened:
+            self.opened.append(Sql(self.settings["database"]))
+        return self.opened[0]
+
+    def connect(self, **settings: Any) -> postfix_dovecot.PostfixDovecot:
+        return postfix_dovecot.connect(NAME, {**self.settings, **settings}, self.root)
+
+    def flag(self, value: bool) -> str:
+        return str(value).upper() if self.engine == "postgresql" else str(int(value))
+
+    def set_hash(self, address: str, text: str = HASH) -> None:
+        self.sql(f"UPDATE mailbox SET password = '{text}' WHERE username = '{address}'")
+
+    def hash(self, address: str) -> str:
+        return self.sql(f"SELECT password FROM mailbox WHERE username = '{address}'")[0][0]
+
+    def alias(self, address: str) -> list[tuple[Any, ...]]:
+        rows = self.sql(f"SELECT goto, active FROM alias WHERE address = '{address}'")
+        return [(goto, bool(active)) for goto, active in rows]
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Callable[[str], Server]]:
+    """Each server is started when it is first asked for."""
+    running: dict[str, tuple[Any, Server]] = {}
+
+    def get(engine: str) -> Server:
+        if engine not in running:
+            context = SERVERS[engine]()
+            running[engine] = context, context.__enter__()
+        return running[engine][1]
+
+    yield get
+    for context, _ in running.values():
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request, tmp_path: Path, servers: Callable[[str], Server]) -> Iterator[System]:
+    """One of the databases, empty but for PostfixAdmin's tables where it made them."""
+    engine, maker, block = request.param
+    url = f"sqlite:///{tmp_path}/mail.sqlite" if engine == "sqlite" else servers(engine).fresh()
+    if maker == "postfixadmin":
+        install_postfixadmin(url, tmp_path / "postfixadmin")
+    system = System({"database": url, "login_block": block}, str(tmp_path), engine, [])
+    yield system
+    for sql in system.opened:
+        sql.close()
+
+
+@pytest.fixture
+def lite(tmp_path: Path) -> Iterator[System]:
+    """SQLite in our own layout: for what is the same everywhere."""
+    settings = {"database": f"sqlite:///{tmp_path}/mail.sqlite", "login_block": "side_table"}
+    system = System(settings, str(tmp_path), "sqlite", [])
+    yield system
+    for sql in system.opened:
+        sql.close()
+
+
+def world_of(system: System) -> World:
+    """What the contract does to a system from outside."""
+
+    def plant() -> Callable[[], object]:
+        sql, yes = system.sql, system.flag(True)
+        for domain in ("z.example", "never.example"):
+            sql(f"INSERT INTO domain (domain, description, transport, backupmx, active) VALUES "
+                f"('{domain}', 'theirs', 'smtp:[x]', {system.flag(False)}, {yes})")  # fmt: skip
+        sql(f"INSERT INTO mailbox (username, password, name, maildir, quota, local_part, domain, active) VALUES "
+            f"('bob@z.example', '{HASH}', 'Bob', 'elsewhere/', 7, 'bob', 'z.example', {yes})")  # fmt: skip
+        for row in ("'bob@z.example', 'bob@z.example', 'z.example'", "'fax@a.example', 'x@y.test', 'a.example'"):
+            sql(f"INSERT INTO alias (address, goto, domain, active) VALUES ({row}, {yes})")
+        sql("CREATE TABLE wiki (page varchar(20))")
+        sql("INSERT INTO wiki VALUES ('home')")
+        sql("ALTER TABLE mailbox ADD COLUMN their_note varchar(20) DEFAULT 'keep'")
+        return look
+
+    def look() -> object:
+        foreign = {"domain": "domain", "mailbox": "domain", "alias": "domain"}
+        theirs = [
+            system.sql(f"SELECT * FROM {t} WHERE {c} IN ('z.example', 'never.example')") for t, c in foreign.items()
+        ]
+        fax = system.sql("SELECT * FROM alias WHERE address = 'fax@a.example'")
+        notes = {row[0] for row in system.sql("SELECT their_note FROM mailbox")}
+        return theirs, fax, notes, system.sql("SELECT page FROM wiki")
+
+    def tamper(thing: Resource) -> None:
+        goto = ",".join(thing.get("to"))
+        system.sql(f"UPDATE alias SET goto = '{goto}' WHERE address = '{thing.address.name}'")
+
+    def sever() -> None:
+        wrong = f"{system.engine}://admin:{PASSWORD.split('@')[0]}@127.0.0.1:{free_port()}/mail"
+        system.settings["database"] = wrong if system.engine != "sqlite" else "sqlite:////proc/self/status"
+
+    return World(system.connect, plant, tamper, sever, secrets=(PASSWORD, PASSWORD.split("@")[0], HASH))
+
+
+class TestContract(MailContract):
+    @pytest.fixture
+    def world(self, system: System) -> World:
+        return world_of(system)
+
+
+@pytest.fixture
+def provider(system: System) -> postfix_dovecot.PostfixDovecot:
+    """A provider whose domain holds Jane, the desk she reads, and an alias; Jane and the desk have passwords."""
+    provider = system.connect()
+    create(provider, OURS, [DOMAIN, JANE, DESK, INFO])
+    system.set_hash("jane@a.example")
+    return provider
+
+
+def move(provider: postfix_dovecot.PostfixDovecot, name: str, **attributes: Any) -> Resource:
+    """Set attributes of a mailbox, as a declared change from what is live."""
+    live = next(thing for address, thing in read(provider).items() if address[1:] == ("mailbox", name))
+    aim = live.having(**attributes)
+    apply(provider, OURS, change(live, aim))
+    assert read(provider)[aim.address] == aim
+    return aim
+
+
+def test_a_password_outlives_every_state(system: System, provider) -> None:
+    """Blocked, paused, shared, retired and back: the owner's hash is the one it was, and read by nobody on the way."""
+    steps = [
+        ({"state": "blocked"}, True),
+        ({"state": "paused"}, False),
+        ({"state": "active", "login": False, "members": {"desk@a.example": "read"}}, True),
+        ({"state": "blocked", "quota": 1}, True),
+        (dict(kinds()["mailbox"].retired), True),
+        ({"state": "active", "login": True, "members": {}}, False),
+    ]
+    for attributes, locked in steps:
+        move(provider, "jane@a.example", **attributes)
+        marked = locked and system.block == "lock_hash"
+        assert system.hash("jane@a.example") == ("{CRYPT}!" if marked else "") + HASH
+        if system.block == "side_table":
+            rows = system.sql("SELECT login_enabled FROM reconciler_mailbox WHERE username = 'jane@a.example'")
+            assert [row[0] for row in rows] == [int(not locked)]
+
+
+def test_somebody_who_lets_a_blocked_person_in_is_seen(system: System, provider) -> None:
+    """When the block is lifted by hand the mailbox reads as active, a shared one as having a login."""
+    move(provider, "jane@a.example", state="blocked")
+    for name in ("jane@a.example", "desk@a.example"):
+        if system.block == "lock_hash":
+            system.set_hash(name)
+        else:
+            system.sql(f"UPDATE reconciler_mailbox SET login_enabled = 1 WHERE username = '{name}'")
+    live = read(provider)
+    assert (live[JANE.address].get("state"), live[JANE.address].get("login")) == ("active", True)
+    assert (live[DESK.address].get("state"), live[DESK.address].get("login")) == ("active", True)
+
+
+def test_a_self_alias_follows_its_mailbox(system: System, provider) -> None:
+    """It names the mailbox while a copy is kept, the outside while not, and is off only while mail is refused."""
+    assert system.alias("jane@a.example") == [("jane@a.example", True)]
+    move(provider, "jane@a.example", copies_to=("x@y.test",))
+    assert system.alias("jane@a.example") == [("jane@a.example,x@y.test", True)]
+    move(provider, "jane@a.example", keep_copy=False, state="blocked")
+    assert system.alias("jane@a.example") == [("x@y.test", True)]
+    move(provider, "jane@a.example", state="paused")
+    assert system.alias("jane@a.example") == [("x@y.test", False)]
+
+
+@pytest.mark.parametrize("damage", ["gone", "off", "on"])
+def test_a_broken_self_alias_shows_and_is_mended(system: System, provider, damage: str) -> None:
+    """Missing, off beside an active mailbox or on beside a paused one: keep_copy is not as declared, writing mends it."""
+    if damage == "on":
+        move(provider, "jane@a.example", state="paused")
+    statement = {"gone": "DELETE FROM alias", "off": f"UPDATE alias SET active = {system.flag(False)}"}
+    action = statement.get(damage, f"UPDATE alias SET active = {system.flag(True)}")
+    whole = read(provider)[JANE.address]
+    system.sql(f"{action} WHERE address = 'jane@a.example'")
+    live = read(provider)[JANE.address]
+    assert live == whole.having(keep_copy=False)
+    apply(provider, OURS, change(live, live.having(quota=5)))
+    assert read(provider)[JANE.address] == live.having(quota=5)
+    apply(provider, OURS, change(live, whole))
+    assert read(provider)[JANE.address] == whole.having(quota=5)
+    assert system.alias("jane@a.example") == [("jane@a.example", damage != "on")]
+
+
+def test_inactive_rows_are_not_there_and_are_taken_over(system: System, provider) -> None:
+    """An alias or domain that somebody switched off is missing; making it switches the row on again."""
+    system.sql(f"UPDATE alias SET active = {system.flag(False)}, goto = 'old@x.test' WHERE address = 'info@a.example'")
+    system.sql(f"UPDATE domain SET active = {system.flag(False)}, description = 'kept' WHERE domain = 'a.example'")
+    assert {DOMAIN.address, INFO.address}.isdisjoint(read(provider))
+    create(provider, OURS, [DOMAIN, INFO])
+    assert_live(provider, OURS, [DOMAIN, JANE, DESK, INFO])
+    assert system.sql("SELECT description FROM domain WHERE domain = 'a.example'") == [("kept",)]
+
+
+def test_a_domain_goes_only_when_empty(system: System, provider) -> None:
+    """While a mailbox, an alias (even one switched off) or a twin is left, removing the domain is a conflict."""
+    twin = make("domain", "b.example", "b.example", alias_of="a.example")
+    there = Scope("b.example", "b.example")
+    create(provider, there, [twin])
+    with pytest.raises(Conflict, match="jane@a.example"):
+        apply(provider, OURS, change(DOMAIN, None))
+    live = read(provider)
+    apply(provider, OURS, *(change(live[thing.address], None) for thing in (JANE, DESK)))
+    system.sql(f"UPDATE alias SET active = {system.flag(False)} WHERE address = 'info@a.example'")
+    with pytest.raises(Conflict, match="info@a.example"):
+        apply(provider, OURS, change(DOMAIN, None))
+    system.sql("DELETE FROM alias")
+    with pytest.raises(Conflict, match="b.example"):
+        apply(provider, OURS, change(DOMAIN, None))
+    apply(provider, there, change(twin, None))
+    apply(provider, OURS, change(DOMAIN, None))
+    assert system.sql("SELECT domain FROM domain") + system.sql("SELECT alias_domain FROM alias_domain") == []
+
+
+def test_a_purge_leaves_nothing(system: System, provider) -> None:
+    """With a mailbox go its self alias, side rows, members and Dovecot's quota row."""
+    system.sql("INSERT INTO quota2 (username, bytes, messages) VALUES ('desk@a.example', 5, 1)")
+    apply(provider, OURS, change(read(provider)[DESK.address], None))
+    tables = {"mailbox": "username", "alias": "address", "quota2": "username", "reconciler_mailbox": "username"}
+    tables |= {"reconciler_member": "mailbox"}
+    left = [system.sql(f"SELECT * FROM {table} WHERE {key} = 'desk@a.example'") for table, key in tables.items()]
+    assert left == [[]] * 5
+
+
+def test_a_purged_name_stays_with_its_alias(system: System, provider) -> None:
+    """When a retired mailbox is purged whose name an alias took, the alias stays."""
+    taker = make("alias", "jane@a.example", "a.example", to=["desk@a.example"])
+    retired = move(provider, "jane@a.example", state="blocked")
+    create(provider, OURS, [taker])
+    assert read(provider)[JANE.address] == retired
+    apply(provider, OURS, change(retired, None))
+    assert_live(provider, OURS, [DOMAIN, DESK, INFO, taker])
+
+
+def test_only_what_changes_is_written(system: System, provider) -> None:
+    """A change of the name leaves a quota alone that somebody set after it was planned."""
+    live = read(provider)[JANE.address]
+    system.sql("UPDATE mailbox SET quota = 77 WHERE username = 'jane@a.example'")
+    apply(provider, OURS, change(live, live.having(name="Jane")))
+    assert read(provider)[JANE.address] == live.having(name="Jane", quota=77)
+
+
+def test_batches_of_many_domains_at_once(system: System) -> None:
+    """Eight threads meet in an empty database and none hinders another."""
+
+    def fill(number: int) -> int:
+        scope = Scope(f"d{number}.example", f"d{number}.example")
+        boxes = [make("mailbox", f"u{i}@{scope.domain}", scope.domain) for i in range(10)]
+        provider = system.connect()
+        create(provider, scope, [make("domain", scope.domain, scope.domain), *boxes])
+        apply(provider, scope, *(change(box, box.having(state="blocked", login=True)) for box in boxes[:5]))
+        apply(provider, scope, *(change(box, None) for box in boxes[5:]))
+        return len(read(provider, scope))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(fill, range(8))) == [6] * 8
+
+
+def test_rows_written_in_capitals_are_the_same_thing(system: System, provider) -> None:
+    """A mailbox that somebody spelt with capitals is found by its canonical name and changed where it lies."""
+    for table, key in (("mailbox", "username"), ("alias", "address")):
+        system.sql(f"UPDATE {table} SET {key} = 'Jane@a.example' WHERE {key} = 'jane@a.example'")
+    move(provider, "jane@a.example", state="blocked", quota=9)
+    assert system.sql("SELECT username, quota FROM mailbox WHERE local_part = 'jane'") == [("Jane@a.example", 9)]
+    assert system.hash("Jane@a.example").endswith(HASH)
+
+
+def test_a_backup_mx_domain_is_left_alone(system: System, provider) -> None:
+    """Its mail is kept elsewhere; it is no domain to put mailboxes in, and not one that is missing."""
+    system.sql(f"UPDATE domain SET backupmx = {system.flag(True)}")
+    assert isinstance(provider.read([OURS])["a.example"], Refused)
+    with pytest.raises(Refused, match="backup MX"):
+        apply(provider, OURS, change(INFO, None))
+
+
+def test_a_new_password_is_one_that_nothing_matches(system: System, provider) -> None:
+    """A new mailbox has no password until its owner sets one; a new shared one is blocked as `login_block` says."""
+    assert system.hash("desk@a.example") == ("{CRYPT}!" if system.block == "lock_hash" else "") + "{CRYPT}*"
+    move(provider, "desk@a.example", login=True, members={})
+    assert system.hash("desk@a.example") == "{CRYPT}*"
+
+
+@need("doveadm")
+@pytest.mark.parametrize("stored", ["{CRYPT}*", "{CRYPT}!{CRYPT}*", "{CRYPT}!{PLAIN}x", "{CRYPT}!$6$salt$hash"])
+def test_dovecot_lets_nobody_in_by_such_a_password(stored: str) -> None:
+    """Dovecot itself says that the texts for `none yet` and `blocked` match no password."""
+    import subprocess
+
+    for tried in ("x", "*", "", stored, stored.removeprefix("{CRYPT}!")):
+        done = subprocess.run(["doveadm", "pw", "-t", stored, "-p", tried], capture_output=True, check=False)
+        assert done.returncode != 0
+
+
+# The DKIM keys
+
+
+@pytest.mark.parametrize(("type_", "bits"), [("rsa", 2048), ("ed25519", 256)])
+def test_a_key_pair_belongs_together(lite: System, type_: str, bits: int) -> None:
+    """The private half lies in the signer's table as PEM; its public half is what apply answers and read says."""
+    provider = lite.connect()
+    key = make("dkim_key", "k._domainkey.a.example", "a.example", type=type_, bits=bits)
+    answer = apply(provider, OURS, change(None, DOMAIN), change(None, key))
+    rows = lite.sql("SELECT id, domain, selector, private_key, public FROM reconciler_dkim_key")
+    (name, domain, selector, pem, public), private = rows[0], load_pem_private_key(rows[0][3].encode(), None)
+    assert (name, domain, selector) == ("k._domainkey.a.example", "a.example", "k")
+    assert answer[key.address] == {"public": public} == {"public": read(provider)[key.address].get("public")}
+    assert public == f"v=DKIM1; k={type_}; p={_public_text(private)}"
+    assert ("RSA PRIVATE KEY" in pem) == (type_ == "rsa")
+
+
+def _public_text(private: Any) -> str:
+    import base64
+
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    raw = hasattr(private, "sign") and not hasattr(private, "decrypt")
+    forms = (Encoding.Raw, PublicFormat.Raw) if raw else (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(private.public_key().public_bytes(*forms)).decode()
+
+
+def test_a_rotation_keeps_the_old_key(lite: System) -> None:
+    """Signing moves from one selector to another; both keys are there until one is removed."""
+    provider = lite.connect()
+    keys = [make("dkim_key", f"{s}._domainkey.a.example", "a.example", type="rsa", bits=1024) for s in ("s1", "s2")]
+    signing = make("dkim_signing", "a.example", "a.example", selectors=["s1"])
+    create(provider, OURS, [DOMAIN, *keys, signing])
+    both, new = (signing.having(selectors=selectors) for selectors in (("s1", "s2"), ("s2",)))
+    for live, aim in ((signing, both), (both, new)):
+        apply(provider, OURS, change(live, aim))
+        assert_live(provider, OURS, [DOMAIN, *keys, aim])
+    assert lite.sql("SELECT author, dkim_id FROM reconciler_dkim_signing") == [("a.example", "s2._domainkey.a.example")]
+
+
+# What is asked of the database
+
+
+@pytest.fixture
+def statements(monkeypatch) -> list[str]:
+    """Every statement SQLite is given, with its parameters filled in."""
+    seen: list[str] = []
+
+    def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = sqlite3.connect(*arguments, **options)
+        connection.set_trace_callback(seen.append)
+        return connection
+
+    patched = type("sqlite3", (), {**vars(sqlite3), "connect": staticmethod(connect)})
+    monkeypatch.setattr(_sql, "sqlite3", patched)
+    return seen
+
+
+def test_a_read_is_a_query_per_table(lite: System, statements: list[str]) -> None:
+    """However many domains and mailboxes there are."""
+    provider = lite.connect()
+    scopes = [Scope(f"d{number}.example", f"d{number}.example") for number in range(60)]
+    for scope in scopes[:3]:
+        boxes = [make("mailbox", f"u{i}@{scope.domain}", scope.domain) for i in range(30)]
+        create(provider, scope, [make("domain", scope.domain, scope.domain), *boxes])
+    statements.clear()
+    found = provider.read(scopes)
+    assert [len(things) for things in found.values()] == [31] * 3 + [0] * 57
+    assert len(statements) == 2 + len(_postfixadmin.ROWS)  # BEGIN, which tables there are, one for each
+
+
+def test_a_batch_asks_as_often_as_a_read(lite: System, statements: list[str]) -> None:
+    """It looks at its domain again in one query per table; only rows that change are written one by one."""
+    provider = lite.connect()
+    create(provider, OURS, [DOMAIN, *(make("mailbox", f"u{i}@a.example", "a.example") for i in range(30))])
+    live = [thing for thing in read(provider).values() if thing.address.kind == "mailbox"]
+    statements.clear()
+    apply(provider, OURS, *(change(thing, thing.having(quota=5)) for thing in live))
+    selects = [text for text in statements if text.startswith("SELECT")]
+    assert len(selects) == 1 + len(_postfixadmin.ROWS)
+    assert len(statements) == len(selects) + 30 + len(["BEGIN", "COMMIT"])
+
+
+def test_every_query_uses_an_index(lite: System, statements: list[str]) -> None:
+    """No query looks at the rows of domains that were not asked for."""
+    provider = lite.connect()
+    create(provider, OURS, [DOMAIN, JANE])
+    statements.clear()
+    read(provider)
+    apply(provider, OURS, change(JANE, JANE.having(state="paused")))
+    apply(provider, OURS, change(JANE.having(state="paused"), None), change(DOMAIN, None))
+    ours = [
+        text for text in statements if text.startswith(("SELECT", "UPDATE", "DELETE")) and "sqlite_master" not in text
+    ]
+    assert len(ours) > 20
+    plans = [(text, [row[3] for row in lite.sql(f"EXPLAIN QUERY PLAN {text}")]) for text in ours]
+    assert [(text, plan) for text, plan in plans if any(step.startswith("SCAN") for step in plan)] == []
+
+
+@pytest.mark.parametrize("block", ["side_table", "lock_hash"])
+def test_no_password_is_read(lite: System, statements: list[str], block: str) -> None:
+    """The column is written for a new mailbox, marked in place, and otherwise only asked whether it is marked."""
+    provider = lite.connect(login_block=block)
+    create(provider, OURS, [DOMAIN, JANE, DESK])
+    move(provider, "jane@a.example", state="blocked")
+    move(provider, "jane@a.example", state="active")
+    apply(provider, OURS, change(JANE, None))
+    assert not [text for text in statements if "*" in text.replace("{CRYPT}*", "")]
+    asked = {text.partition(" FROM ")[0] for text in statements if text.startswith("SELECT") and "password" in text}
+    marked = "CASE WHEN SUBSTR(password, 1, 8) = '{CRYPT}!' THEN 1 ELSE 0 END"
+    assert asked == ({f"SELECT domain, username, name, quota, active, {marked}"} if block == "lock_hash" else set())
+
+
+def test_the_journal_mode_stays(lite: System, statements: list[str]) -> None:
+    """Postfix cannot read a SQLite file in WAL mode, so nobody is to switch to it."""
+    create(lite.connect(), OURS, [DOMAIN])
+    assert lite.sql("PRAGMA journal_mode") == [("delete",)]
+    assert not [text for text in statements if "PRAGMA" in text.upper()]
+
+
+# What can go wrong
+
+
+def test_a_missing_file_is_an_empty_database(tmp_path: Path) -> None:
+    """Reading does not make it; applying does, with its folders, and closed to others: it holds hashes and keys."""
+    provider = postfix_dovecot.connect(NAME, {"database": "sqlite:///var/deep/mail 1%.sqlite"}, str(tmp_path))
+    assert provider.read([OURS]) == {"a.example": ()}
+    assert list(tmp_path.iterdir()) == []
+    create(provider, OURS, [DOMAIN])
+    file = next((tmp_path / "var" / "deep").iterdir())
+    assert (stat.S_IMODE(file.stat().st_mode) & 0o027, read(provider)) == (0, {DOMAIN.address: DOMAIN})
+
+
+def test_a_locked_database_is_unreachable(lite: System, monkeypatch) -> None:
+    """Who waited in vain for another writer says so and has written nothing; the next try succeeds."""
+    monkeypatch.setattr(_sql, "PATIENCE", 0.1)
+    provider = lite.connect()
+    create(provider, OURS, [DOMAIN])
+    lite.sql("BEGIN EXCLUSIVE")
+    with pytest.raises(Unreachable, match="locked by another program"):
+        create(provider, OURS, [JANE])
+    with pytest.raises(Unreachable, match="locked by another program"):
+        read(provider)
+    lite.sql("ROLLBACK")
+    create(provider, OURS, [JANE])
+
+
+def test_a_locked_row_is_unreachable(system: System, provider, monkeypatch) -> None:
+    """On a server it is the rows of the domain that are locked; others can be written meanwhile."""
+    monkeypatch.setattr(_sql, "PATIENCE", 1)
+    if system.engine == "sqlite":
+        pytest.skip("SQLite locks the whole file: test_a_locked_database_is_unreachable")
+    there = Scope("b.example", "b.example")
+    system.sql("BEGIN")
+    system.sql("UPDATE alias SET goto = 'x@y.test' WHERE address = 'info@a.example'")
+    create(provider, there, [make("domain", "b.example", "b.example")])
+    with pytest.raises(Unreachable):
+        apply(provider, OURS, change(INFO, None))
+    system.sql("COMMIT")
+    with pytest.raises(Conflict):
+        apply(provider, OURS, change(INFO, None))
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    """A text file, a folder, and a place where no file can be made are not taken for an empty database."""
+    (tmp_path / "notes.txt").write_text("no database " * 100)
+    for place in ("notes.txt", "", "/proc/nowhere/mail.sqlite"):
+        provider = postfix_dovecot.connect(NAME, {"database": f"sqlite:///{place}"}, str(tmp_path))
+        with pytest.raises(Refused):
+            create(provider, OURS, [DOMAIN])
+    for place in ("notes.txt", "."):
+        with pytest.raises(Refused):
+            read(postfix_dovecot.connect(NAME, {"database": f"sqlite:///{place}"}, str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://admin:geheim/x@127.0.0.1/mail", "postgresql://admin:geheim#1@127.0.0.1/mail", "oracle://geheim@x/y",
+        "mysql://admin:geheim@127.0.0.1:99999/mail", "sqlite://geheim/x", "geheim", "mysql://admin:geheim@127.0.0.1",
+        "mysql://admin:geheim@127.0.0.1:1/mail?geheim=1", "postgresql://admin:geheim@127.0.0.1:1/mail?geheim=1",
+        "mysql://admin:geheim@127.0.0.1:1/mail", "postgresql://admin:geheim@127.0.0.1:1/mail",
+    ],
+)  # fmt: skip
+def test_no_password_of_a_wrong_url_is_told(url: str) -> None:
+    """A URL that cannot be used, or leads nowhere, is an error that does not quote it."""
+    with pytest.raises(ProviderError) as raised:
+        read(postfix_dovecot.connect(NAME, {"database": url}, "/"))
+    assert "geheim" not in "".join(text for text in texts(raised.value)).replace('option "geheim"', "")
+
+
+@pytest.mark.parametrize("engine", [pytest.param(name, marks=MARKS[name]) for name in SERVERS])
+def test_a_wrong_password_is_refused(servers: Callable[[str], Server], engine: str) -> None:
+    """The server's no is told without the password; `password` takes the place of the URL's."""
+    server = servers(engine)
+    url = server.fresh().replace("s3cret", "geheim")
+    with pytest.raises(Refused) as raised:
+        read(postfix_dovecot.connect(NAME, {"database": url}, "/"))
+    assert "geheim" not in "".join(texts(raised.value))
+    assert read(postfix_dovecot.connect(NAME, {"database": url, "password": PASSWORD}, "/")) == {}
+
+
+def test_a_row_that_makes_no_sense_stops_its_domain_only(lite: System) -> None:
+    """Live data is taken as hostile: one domain's nonsense is that domain's error."""
+    provider = lite.connect()
+    there = Scope("b.example", "b.example")
+    create(provider, OURS, [DOMAIN, JANE])
+    create(provider, there, [make("domain", "b.example", "b.example")])
+    lite.sql("UPDATE mailbox SET quota = 'a lot'")
+    found = provider.read([OURS, there])
+    assert isinstance(found["a.example"], Refused)
+    assert len(found["b.example"]) == 1
+    lite.sql("UPDATE mailbox SET quota = 0, name = NULL" if False else "UPDATE mailbox SET quota = 0")
+    lite.sql("UPDATE alias SET goto = ' JANE@A.example , ,|sh,\"x y\"@b.test,' WHERE address = 'jane@a.example'")
+    assert len(read(provider)[JANE.address].get("copies_to")) == 2
+
+
+def test_an_address_in_a_foreign_domain_is_not_ours(lite: System) -> None:
+    """A row whose address and domain do not agree belongs to neither."""
+    provider = lite.connect()
+    create(provider, OURS, [DOMAIN, JANE, INFO])
+    lite.sql("UPDATE alias SET domain = 'b.example' WHERE address = 'info@a.example'")
+    assert set(read(provider)) == {DOMAIN.address, JANE.address}
+    assert read(provider, Scope("b.example", "b.example")) == {}
+
+
+def test_settings_that_are_not_known_are_refused() -> None:
+    """There are two ways to block a login."""
+    with pytest.raises(Refused, match="side_table, lock_hash"):
+        postfix_dovecot.connect(NAME, {"database": "sqlite:///x", "login_block": "hope"}, "/")
+
+
+# Shared mailboxes as Dovecot ACLs (with a real Dovecot: tests/test_mail.py)
+
+
+class Answers(HTTPServer):
+    """An HTTP server in doveadm's place, for what the real one does seldom: fail."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", free_port()), Answer)
+        self.asked: list[Any] = []
+        self.answer: tuple[int, str] | None = None
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Answer(BaseHTTPRequestHandler):
+    server: Answers
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked += [[name, what["user"], what["id"], tuple(what.get("right", ()))] for name, what, _ in asked]
+        fine = 200, json.dumps([["doveadmResponse", [], tag] for _, _, tag in asked])
+        status, body = self.server.answer or fine
+        self.send_response(status)
+        self.send_header("Location", self.server.url)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Not to stderr."""
+
+
+@pytest.fixture
+def doveadm() -> Iterator[Answers]:
+    with Answers() as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_members_are_told_to_dovecot(lite: System, doveadm: Answers) -> None:
+    """Each right that changes is given or taken once; what Dovecot was told is what is read."""
+    provider = lite.connect(doveadm={"url": doveadm.url, "api_key": "geheim"})
+    assert provider.shares_by_acl
+    assert not lite.connect().shares_by_acl
+    create(provider, OURS, [DOMAIN, JANE, DESK])
+    move(provider, "desk@a.example", members={"jane@a.example": "read", "tom@a.example": "full"})
+    move(provider, "desk@a.example", members={"tom@a.example": "full"}, quota=7)
+    told = [(name, id_, len(rights)) for name, _, id_, rights in doveadm.asked]
+    jane, tom = "user=jane@a.example", "user=tom@a.example"
+    assert told == [("aclSet", jane, 10), ("aclSet", jane, 2), ("aclSet", tom, 10), ("aclDelete", jane, 0)]
+    assert lite.sql("SELECT member, access, acl FROM reconciler_member") == [("tom@a.example", "full", "full")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (401, ""),
+        (500, ""),
+        (302, ""),
+        (200, "no JSON"),
+        (200, '[["error", {"type": "exitCode", "exitCode": 67}, "0"]]'),
+    ],
+)
+def test_a_right_that_was_not_taken_away_is_still_read(lite: System, doveadm: Answers, answer: tuple[int, str]) -> None:
+    """When doveadm fails the member reads as before, so the next plan shows the difference and applying repeats it."""
+    provider = lite.connect(doveadm={"url": doveadm.url, "api_key": "geheim"})
+    create(provider, OURS, [DOMAIN, JANE, DESK])
+    alone = DESK.having(members={})
+    doveadm.answer = answer
+    with pytest.raises(ProviderError) as raised:
+        apply(provider, OURS, change(DESK, alone))
+    assert "geheim" not in "".join(texts(raised.value))
+    assert read(provider)[DESK.address].get("members") == {"jane@a.example": "full"}
+    doveadm.answer = None
+    apply(provider, OURS, change(DESK, alone))
+    assert read(provider)[DESK.address].get("members") == {}
+    assert lite.sql("SELECT * FROM reconciler_member") == []
+
+
+def test_doveadm_that_is_not_there(lite: System) -> None:
+    """A refused connection and a silent port are errors that keep the key."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        port = silent.getsockname()[1]
+    provider = lite.connect(doveadm={"url": f"http://127.0.0.1:{port}/", "api_key": "geheim"})
+    with pytest.raises(ProviderError) as raised:
+        create(provider, OURS, [DOMAIN, DESK])
+    assert "geheim" not in "".join(texts(raised.value))
