@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.model import Origin, Rule
+from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.model import Finding
+    from reconciler.findings import Finding
 
 FILE = "reconciler.yaml"
 

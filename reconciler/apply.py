@@ -11,9 +11,10 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.changes import Batch, Change, TenantPlan
 from reconciler.diff import resolve
 from reconciler.errors import ProviderError
-from reconciler.model import MISSING, Address, Batch, Change, Computed, Entry, Resource, Scope, TenantPlan, Value
+from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value
 from reconciler.order import dependencies
 
 if TYPE_CHECKING:

@@ -53,6 +53,7 @@ def base_address(text: str) -> str:
     return f"{local.partition('+')[0] or local}@{host}"
 
 
+@lru_cache(maxsize=65536)
 def check_domain(text: str) -> str:
     """The canonical form of a domain a person wrote. Raises ValueError saying what is wrong with it."""
     name = domain(text)

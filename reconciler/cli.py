@@ -27,9 +27,10 @@ from reconciler import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.engine import Progress, Request
-    from reconciler.model import Finding, Plan
+    from reconciler.changes import Plan
+    from reconciler.findings import Finding
     from reconciler.reports.lines import Line
+    from reconciler.session import Progress, Request
 
 DONE, ERROR, CHANGES, REFUSED, STALE, USAGE = 0, 1, 2, 3, 4, 64
 _WORST_FIRST = (ERROR, REFUSED, STALE, CHANGES, DONE)
@@ -190,7 +191,7 @@ def _prepare(
     form: str, *, worktree: bool, estate: str, rev: str, tenants: tuple[str, ...], output: str | None, no_color: bool,
     verbose: bool,
 ) -> tuple[Output, Request]:  # fmt: skip
-    from reconciler.engine import Request
+    from reconciler.session import Request
 
     color = not no_color and "NO_COLOR" not in os.environ
     root = Path(os.path.abspath(estate))  # noqa: PTH100  (resolve() would follow the links a user named on purpose)
@@ -245,7 +246,9 @@ def _plan_exit(found: Plan, *, exit_code: bool) -> int:
 
 
 def _finding_exit(finding: Finding) -> int:
-    return ERROR if finding.code.startswith("IN") or finding.code == "PL301" else REFUSED
+    from reconciler.drafts import is_input
+
+    return ERROR if is_input(finding) else REFUSED
 
 
 def _worst(codes: Iterable[int]) -> int:

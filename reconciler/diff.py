@@ -19,25 +19,15 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.model import (
-    MISSING,
-    Change,
-    Computed,
-    Drift,
-    Entry,
-    Finding,
-    Origin,
-    Resource,
-    Rule,
-    Step,
-    Value,
-    Waiting,
-)
+from reconciler.changes import Change, Drift, Step, Waiting
+from reconciler.findings import Finding, Origin, Rule
+from reconciler.model import MISSING, Computed, Entry, Resource, Value
+from reconciler.parts import Part, Sides, base_value, part_of, project, without_ttl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.model import Address, Attribute, Elements, Kind
+    from reconciler.model import Address, Attribute, Kind
 
 TAKEOVER = Rule(
     "PL202",
@@ -90,29 +80,6 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What shall become of one attribute or element. `drift` when only live moved."""
-
-    aim: Value
-    drift: bool = False
-    conflict: bool = False
-    takeover: bool = False
-    immutable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """The states of one part: as Git says it, its value, live, and both as of the ledger."""
-
-    said: Value = MISSING
-    value: Value = MISSING
-    live: Value = MISSING
-    base_said: Value = MISSING
-    base: Value = MISSING
-    before: Value = MISSING
-
-
 def compare(
     kind: Kind, address: Address, git: Resource | None, value: Resource | None, live: Resource | None,
     base: Entry | None, context: Context,
@@ -121,9 +88,9 @@ def compare(
     if git is not None and value is not None and live is not None and base is not None:
         if _still(kind, git, value, live, base):
             return Outcome()
-    live, neighbours = _project(kind, address.name, git, live, base)
+    live, neighbours = project(kind, address.name, git, live, base)
     if neighbours is not None:
-        git, value, live = _without_ttl(git), _without_ttl(value), _without_ttl(live)
+        git, value, live = without_ttl(git), without_ttl(value), without_ttl(live)
     thing = _Thing(kind, address, git, value, live, base, context)
     outcome = thing.undeclared() if git is None else thing.declared()
     return replace(outcome, unmanaged=outcome.unmanaged or neighbours)
@@ -154,43 +121,6 @@ def resolve(resource: Resource | None, lookup: Callable[[Computed], Value]) -> R
 
 def _waits(value: Value) -> bool:
     return isinstance(value, tuple) and any(isinstance(item, Computed) for item in value)
-
-
-def _project(
-    kind: Kind, name: str, git: Resource | None, live: Resource | None, base: Entry | None
-) -> tuple[Resource | None, Resource | None]:
-    """Of a value that several owners share: our elements, and the neighbours' (either may be None)."""
-    for row in kind.attributes:
-        elements = row.elements(name)
-        if elements is None or not elements.shared or live is None:
-            continue
-        parts = elements.split(live.get(row.name))
-        ours = _keys(elements, git.get(row.name) if git else ()) | _keys(elements, _base_value(base, row.name))
-        mine = {key: part for key, part in parts.items() if key in ours}
-        rest = {key: part for key, part in parts.items() if key not in ours}
-        return (
-            live.having(**{row.name: elements.join(mine)}) if mine else None,
-            live.having(**{row.name: elements.join(rest)}) if rest else None,
-        )
-    return live, None
-
-
-def _keys(elements: Elements, value: Value) -> set[str]:
-    return set() if value is MISSING else set(elements.split(value))
-
-
-def _without_ttl(resource: Resource | None) -> Resource | None:
-    """A set with a neighbour in it has a TTL that is not ours alone: it is not compared and stays."""
-    if resource is None:
-        return None
-    initial = {name: value for name, value in resource.initial.items() if name != "ttl"}
-    return replace(resource.having(ttl=MISSING), initial=initial)
-
-
-def _base_value(base: Entry | None, name: str) -> Value:
-    if base is None or base.absent:
-        return MISSING
-    return base.seen.get(name, base.said.get(name, MISSING))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +232,7 @@ class _Thing:
             findings = (*findings, self._finding(CONFLICT, _fields_text(change)))
         return Outcome(replace(change, conflict=conflict, takeover=takeover), None, drift, findings=findings)
 
-    def _only_drift(self, parts: dict[str, tuple[_Part, Value]]) -> bool:
+    def _only_drift(self, parts: dict[str, tuple[Part, Value]]) -> bool:
         moving = [part for name, (part, _) in parts.items() if part.aim != self._live(name)]
         return all(part.drift for part in moving)
 
@@ -314,76 +244,24 @@ class _Thing:
 
     # ------------------------------------------------------------------ parts
 
-    def _part(self, row: Attribute) -> tuple[_Part, Value]:
+    def _part(self, row: Attribute) -> tuple[Part, Value]:
         """The part of one attribute, and the value drift of it is compared with (Git's)."""
         sides = self._sides(row)
-        elements = row.elements(self.address.name)
-        part = self._whole(row, sides) if elements is None else self._elements(elements, sides)
+        known = self.base is not None and not self.base.absent
+        part = part_of(row, self.address.name, sides, known=known, enforce=self.context.enforce)
         return part, sides.base if row.computed else sides.value
 
-    def _sides(self, row: Attribute) -> _Sides:
+    def _sides(self, row: Attribute) -> Sides:
         base = self.base if self.base is not None and not self.base.absent else None
         value = MISSING if self.value is None else self.value.get(row.name)
-        return _Sides(
+        return Sides(
             said=self._said(row),
             value=value,
             live=self._live(row.name),
             base_said=MISSING if base is None else base.said.get(row.name, MISSING),
-            base=_base_value(base, row.name),
+            base=base_value(base, row.name),
             before=MISSING if base is None else base.before.get(row.name, MISSING),
         )
-
-    def _whole(self, row: Attribute, s: _Sides) -> _Part:
-        if s.value is MISSING:
-            return self._silent(row, s)
-        if s.value == s.live:
-            return _Part(s.live)
-        if s.base_said is MISSING and (self.base is None or row.governed):  # parts rows 4, 5
-            newer_table = self.base is not None and s.value == row.default
-            return self._unmoved(s) if newer_table else _Part(s.value, takeover=True)
-        if s.said == s.base_said:
-            return self._unmoved(s)
-        if row.immutable:
-            return _Part(s.live, immutable=True)
-        return _Part(s.value, conflict=s.base is not MISSING and s.live != s.base)
-
-    def _silent(self, row: Attribute, s: _Sides) -> _Part:
-        if row.computed:
-            return _Part(s.live, drift=s.base is not MISSING and s.live != s.base)
-        back = s.base_said is not MISSING and s.before is not MISSING and s.live == s.base  # parts row 6
-        return _Part(s.before if back else s.live)
-
-    def _unmoved(self, s: _Sides) -> _Part:
-        return _Part(s.value if self.context.enforce else s.live, drift=True)
-
-    def _elements(self, elements: Elements, s: _Sides) -> _Part:
-        said, value, live, base_said, base = (
-            {} if side is MISSING else elements.split(side) for side in (s.said, s.value, s.live, s.base_said, s.base)
-        )
-        keys = sorted({*value, *live, *base})
-        parts = {
-            key: self._element(*(side.get(key, MISSING) for side in (said, value, live, base_said, base)))
-            for key in keys
-        }
-        return _Part(
-            elements.join({key: part.aim for key, part in parts.items() if part.aim is not MISSING}),
-            drift=any(part.drift for part in parts.values()),
-            conflict=any(part.conflict for part in parts.values()),
-            takeover=any(part.takeover for part in parts.values()),
-        )
-
-    def _element(self, said: Value, value: Value, live: Value, base_said: Value, base: Value) -> _Part:
-        if value == live or (value is MISSING and base is not MISSING):
-            return _Part(value)  # nothing to do, or parts row 9: ours, no longer wanted
-        if base is MISSING and self.base is None:
-            return _Part(value, takeover=live is not MISSING)
-        if value is MISSING:  # parts row 10: nobody declared it, and this value is wholly ours
-            return _Part(MISSING if self.context.enforce else live, drift=True)
-        if base is MISSING:
-            return _Part(value, takeover=live is not MISSING)
-        if said == base_said:
-            return self._unmoved(_Sides(value=value, live=live))
-        return _Part(value, conflict=live != base)
 
     # ------------------------------------------------------------------ building the answer
 

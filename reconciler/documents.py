@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from reconciler.errors import InputError
-from reconciler.model import Finding, Origin, Rule
+from reconciler.findings import Finding, Origin, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.model import Finding
+    from reconciler.findings import Finding
 
 
 class ReconcilerError(Exception):

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from reconciler import agency as agency_file
 from reconciler import documents, providers, schema
 from reconciler.agency import Agency
+from reconciler.checks import declared
 from reconciler.compile import TWO_TENANTS, Compiled, Files, compile_tenant
 from reconciler.errors import InputError
+from reconciler.findings import Finding, Origin, Rule
 from reconciler.history import Repository
-from reconciler.model import Finding, Links, Origin, Rule
 from reconciler.templates import Library
 
 if TYPE_CHECKING:
@@ -103,24 +104,36 @@ class Estate:
         """What is wrong with the agency's files and stops only those that use them."""
         return self._located([*self._templates[1], *self.library.check()])
 
-    def tenant(self, name: str) -> Tenant:
-        """A tenant's files, parsed and validated one by one."""
+    def parsed(self, names: Sequence[str]) -> dict[str, Tenant]:
+        """{tenant: its files, parsed and validated one by one}, all of them read at once."""
+        contents = self.repository.read(file for name in names for file in self.tenants.get(name, ()))
+        return {name: self._tenant(name, contents) for name in names}
+
+    def _tenant(self, name: str, contents: Mapping[str, bytes]) -> Tenant:
         found = Tenant(Files(name))
         if not _TENANT.fullmatch(name):
             found.findings.append(TENANT_ID.at(name, f"`{name}` is none.", Origin(f"tenants/{name}")))
         parts: dict[str, dict[str, Any]] = {"domains": {}, "dns": {}, "tenant": {}, "control": {}}
-        for file, raw in self._read(self.tenants.get(name, []), found.findings):
-            self._place(file, raw, found, parts)
+        for file in self.tenants.get(name, ()):
+            if file.regular:
+                self._place(file.path, contents[file.path], found, parts)
+            else:
+                found.findings.append(_link(file))
         found.findings += self._shared_domains(name)
         found.files = Files(name, parts["tenant"], parts["control"], parts["domains"], parts["dns"])
         return found
 
     def compile(self, tenant: Tenant) -> Compiled:
-        """The desired state of a tenant, with the findings of its files; of an unsound one only those."""
-        if not tenant.sound:
-            return Compiled(tenant.files.tenant, findings=list(tenant.findings), links=Links(tenant.files.tenant))
-        compiled = compile_tenant(tenant.files, self.agency, self.domains, self.library.render)
+        """The desired state of a tenant, with the findings of its files; of an unsound one only those.
+
+        A tenant that Git no longer has (only its ledger is left) wants nothing.
+        """
+        name = tenant.files.tenant
+        if not tenant.sound or name not in self.tenants:
+            return Compiled(name, findings=list(tenant.findings))
+        compiled = compile_tenant(tenant.files, self.agency, self.library.render)
         compiled.findings[:0] = tenant.findings
+        compiled.findings += declared.check(tenant.files, compiled, self.agency, self.domains)
         return compiled
 
     def located(self, tenant: Tenant, origin: Origin | None) -> Origin:
@@ -139,13 +152,15 @@ class Estate:
         file = next((file for file in self._files if file.path == agency_file.FILE), None)
         if file is None:
             raise InputError([NO_ESTATE.at(str(self.root), "There is no reconciler.yaml.", Origin(agency_file.FILE))])
+        if not file.regular:
+            raise InputError([_link(file)])
         findings: list[Finding] = []
-        for path, raw in self._read([file], findings):
-            document = _parsed(path, raw, "reconciler", findings)
-            if document is not None:
-                self._documents[path] = document
-                agency = Agency(document.data)
-                findings += self._located([*agency_file.check(agency), *_provider_settings(agency)])
+        document = _parsed(file.path, self.repository.read([file])[file.path], "reconciler", findings)
+        if document is None:
+            raise InputError(findings)
+        self._documents[file.path] = document
+        agency = Agency(document.data)
+        findings = self._located([*agency_file.check(agency), *_provider_settings(agency)])
         if findings:
             raise InputError(findings)
         return agency
@@ -155,7 +170,8 @@ class Estate:
         found: dict[str, Document] = {}
         findings: list[Finding] = []
         files = [file for file in self._files if file.path.startswith("domain-templates/")]
-        for path, raw in self._read(files, findings):
+        findings += [_link(file) for file in files if not file.regular]
+        for path, raw in self.repository.read(files).items():
             place = _TEMPLATE.fullmatch(path)
             document = _parsed(path, raw, "template", findings) if place is not None else None
             if place is not None and document is not None:
@@ -168,13 +184,6 @@ class Estate:
         return [replace(finding, origin=self.located(nobody, finding.origin)) for finding in findings]
 
     # ------------------------------------------------------------------ tenant files
-
-    def _read(self, files: Sequence[File], findings: list[Finding]) -> Iterator[tuple[str, bytes]]:
-        for file in files:
-            if file.regular:
-                yield file.path, self.repository.read([file])[file.path]
-            else:
-                findings.append(LINK.at(file.path, "It is a link or a submodule.", Origin(file.path, line=1, column=1)))
 
     def _place(self, path: str, raw: bytes, found: Tenant, parts: dict[str, dict[str, Any]]) -> None:
         place = _PLACES.fullmatch(path)
@@ -201,6 +210,10 @@ class Estate:
     @cached_property
     def _domain_files(self) -> int:
         return sum(len(tenants) for tenants in self.holders.values())
+
+
+def _link(file: File) -> Finding:
+    return LINK.at(file.path, "It is a link or a submodule.", Origin(file.path, line=1, column=1))
 
 
 def _parsed(path: str, raw: bytes, kind: str, findings: list[Finding]) -> Document | None:

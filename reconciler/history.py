@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import InputError
-from reconciler.model import Origin, Rule
+from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import IO
 
 NO_REPOSITORY = Rule("IN301", "error", "Not a Git repository", "Run `git init` here and commit the estate, or name its folder with --estate.")
 NO_COMMIT = Rule("IN302", "error", "No such commit", "Commit the estate first, or correct the name after --rev.")
@@ -26,6 +27,7 @@ NO_FOLDER = Rule("IN303", "error", "No such folder", "Name the estate's folder w
 
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+_PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
 _REGULAR = frozenset({"100644", "100755"})
 
 
@@ -84,29 +86,30 @@ class Repository:
                     yield File(found.relative_to(self.root).as_posix(), None, not found.is_symlink())
 
     def read(self, files: Iterable[File]) -> dict[str, bytes]:
-        """{path: content} of regular files."""
-        return {file.path: self._content(file) for file in files}
+        """{path: content} of the regular ones among the files."""
+        regular = [file for file in files if file.regular]
+        contents = self.objects(list({file.blob: None for file in regular if file.blob is not None}))
+        return {
+            file.path: contents[file.blob] if file.blob is not None else (self.root / file.path).read_bytes()
+            for file in regular
+        }
 
-    def _content(self, file: File) -> bytes:
-        if file.blob is None:
-            return (self.root / file.path).read_bytes()
-        content = self.object(file.blob)
-        assert content is not None, f"{file.path} is in the tree, so its blob is in the repository"
-        return content
+    def objects(self, names: Sequence[str]) -> dict[str, bytes]:
+        """{name: content} of Git objects (`<id>` or `<commit>:<path>`); what is not there is left out."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(names), _PIPELINE):
+            some = names[start : start + _PIPELINE]
+            reader = self._reader_of(some)
+            found |= {name: content for name in some if (content := _answer(reader)) is not None}
+        return found
 
-    def object(self, name: str) -> bytes | None:
-        """The content of a Git object (`<id>` or `<commit>:<path>`), or None where there is none."""
+    def _reader_of(self, names: Sequence[str]) -> IO[bytes]:
         process = self._batch
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(f"{name}\n".encode())
+        process.stdin.write("".join(f"{name}\n" for name in names).encode())
         process.stdin.flush()
-        header = process.stdout.readline().split()
-        if len(header) != 3:
-            return None
-        content = process.stdout.read(int(header[2]))
-        process.stdout.read(1)
-        return content
+        return process.stdout
 
     @property
     def _batch(self) -> subprocess.Popen[bytes]:
@@ -154,6 +157,15 @@ class Repository:
         if self._reader is not None and self._reader[0] == os.getpid():
             self._reader[1].communicate()
         self._reader = None
+
+
+def _answer(reader: IO[bytes]) -> bytes | None:
+    header = reader.readline().split()
+    if len(header) != 3:
+        return None
+    content = reader.read(int(header[2]))
+    reader.read(1)
+    return content
 
 
 def _file(line: str) -> File:

@@ -51,27 +51,24 @@ class Ledgers:
         pairs = (line.split(" ", 1) for line in listing.splitlines())
         return {name.removeprefix(REFS): tip for tip, name in pairs}
 
-    def read(self, tenant: str, tip: str | None) -> Ledger:
-        """One tenant's ledger as of `tip`. Raises LedgerError when it is not one we can read."""
-        if tip is None:
-            return Ledger(tenant)
-        content = self._repository.object(f"{tip}:{_FILE}")
-        if content is None:
-            raise LedgerError(f"{REFS}{tenant} holds no {_FILE}")
-        try:
-            header, *lines = content.decode().splitlines()
-            return _ledger(tenant, tip, json.loads(header), lines)
-        except (ValueError, KeyError, TypeError) as error:
-            raise LedgerError(f"{REFS}{tenant} cannot be read ({error})") from None
+    def read(self, tips: Mapping[str, str | None]) -> dict[str, Ledger | LedgerError]:
+        """{tenant: its ledger as of the tip given, or why it cannot be read}."""
+        contents = self._repository.objects([f"{tip}:{_FILE}" for tip in tips.values() if tip is not None])
+        return {tenant: _read(tenant, tip, contents.get(f"{tip}:{_FILE}")) for tenant, tip in tips.items()}
 
-    def write(self, records: Sequence[tuple[Ledger, Record]], commit: str) -> None:
-        """Note what was confirmed, for all tenants in one process. Raises LedgerError."""
+    def write(self, records: Sequence[Record], tips: Mapping[str, str], commit: str) -> None:
+        """Note what was confirmed on top of `tips`, for all tenants in one process. Raises LedgerError."""
         if not records:
             return
-        who = self._who()
-        stream = b"".join(_commit(_after(ledger, record, commit), ledger.tip, who) for ledger, record in records)
+        who, commits = self._who(), []
+        ledgers = self.read({record.tenant: tips.get(record.tenant) for record in records})
+        for record in records:
+            ledger = ledgers[record.tenant]
+            if isinstance(ledger, LedgerError):
+                raise ledger
+            commits.append(_commit(_after(ledger, record, commit), ledger.tip, who))
         try:
-            self._repository.git("fast-import", "--quiet", "--date-format=now", stdin=stream)
+            self._repository.git("fast-import", "--quiet", "--date-format=now", stdin=b"".join(commits))
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
 
@@ -83,6 +80,20 @@ class Ledgers:
         except subprocess.CalledProcessError:
             login = getpass.getuser()
             return f"{login} <{login}@{socket.gethostname()}>"
+
+
+def _read(tenant: str, tip: str | None, content: bytes | None) -> Ledger | LedgerError:
+    if tip is None:
+        return Ledger(tenant)
+    if content is None:
+        return LedgerError(f"{REFS}{tenant} holds no {_FILE}")
+    try:
+        header, *lines = content.decode().splitlines()
+        return _ledger(tenant, tip, json.loads(header), lines)
+    except LedgerError as error:
+        return error
+    except (ValueError, KeyError, TypeError) as error:
+        return LedgerError(f"{REFS}{tenant} cannot be read ({error})")
 
 
 def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[str]) -> Ledger:

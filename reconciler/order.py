@@ -15,14 +15,17 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from reconciler.changes import Batch
+from reconciler.findings import Rule
 from reconciler.kinds import kinds, modules
 from reconciler.kinds.record import label, rtype
-from reconciler.model import Batch, Ref, Rule, Scope
+from reconciler.model import Ref, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from reconciler.model import Address, Change, Resource
+    from reconciler.changes import Change
+    from reconciler.model import Address, Resource
 
 CYCLE = Rule(
     "PL216", "error", "These changes wait for each other", "Make it in two merges: first take one of the references out, then the rest."

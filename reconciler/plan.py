@@ -11,32 +11,14 @@ from typing import TYPE_CHECKING
 
 from reconciler import canonical
 from reconciler.apply import Live
-from reconciler.diff import Context, Outcome, compare, resolve
-from reconciler.errors import ProviderError
-from reconciler.kinds import kinds
-from reconciler.model import (
-    MISSING,
-    Address,
-    Batch,
-    Change,
-    Computed,
-    Entry,
-    Facts,
-    Finding,
-    Origin,
-    Ref,
-    Resource,
-    Rule,
-    Scope,
-    Step,
-    TenantPlan,
-    Unmanaged,
-    Unread,
-    Value,
-    Waiting,
-)
+from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Unread, Waiting
 from reconciler.checks import planned
 from reconciler.checks.planned import Compared
+from reconciler.diff import Context, Outcome, compare, resolve
+from reconciler.errors import ProviderError
+from reconciler.findings import Finding, Origin, Rule
+from reconciler.kinds import kinds
+from reconciler.model import MISSING, Address, Computed, Entry, Ref, Resource, Scope, Value
 from reconciler.order import CYCLE, batches, cycle
 
 if TYPE_CHECKING:
@@ -104,7 +86,6 @@ def plan_tenant(
         unmanaged=_unmanaged(draft.unmanaged, facts),
         unread=tuple(draft.unread),
         findings=tuple(_accepted(draft.findings, facts)),
-        links=compiled.links,
         scopes=tuple(asked),
     )
 
@@ -249,9 +230,9 @@ def _unmanaged(resources: Iterable[Resource], facts: Facts) -> Unmanaged:
 def _accepted(findings: Iterable[Finding], facts: Facts) -> Iterator[Finding]:
     """Each finding; one that an acceptance names by code and subject, in force today, refuses nothing."""
     named = {
-        (item["finding"], item["subject"]): item["approved_by"]
+        (item["finding"], item["subject"]): item.get("approved_by", "nobody named")
         for item in facts.accept
-        if item["expires"] >= facts.today and "field" not in item
+        if item.get("expires", facts.today) >= facts.today and "field" not in item
     }
     for finding in findings:
         by = named.get((finding.code, finding.subject))

@@ -11,7 +11,8 @@ from reconciler.model import MISSING, Computed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.model import Change, TenantPlan, Value
+    from reconciler.changes import Change, TenantPlan
+    from reconciler.model import Value
 
 
 def digest(tenants: Iterable[TenantPlan]) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler import providers
@@ -14,10 +12,13 @@ from reconciler.apply import Effect, Live, Outcome, Read, Record, Write
 from reconciler.errors import ProviderError, Refused
 
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from pathlib import Path
 
     from reconciler.agency import Agency
-    from reconciler.model import Address, Batch, Provider, Resource, Scope, Value
+    from reconciler.changes import Batch
+    from reconciler.model import Address, Resource, Scope, Value
+    from reconciler.providers import Provider
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -135,6 +136,8 @@ def spread(
     if workers < 2 or len(chunks) < 2:
         yield from map(job, chunks)
         return
+    import multiprocessing
+
     context = multiprocessing.get_context("fork")
     pipes: dict[Connection, Any] = {}
     for number in range(workers):
@@ -156,10 +159,12 @@ def _work(job: Callable[[Sequence[Item]], Answer], chunks: Sequence[Sequence[Ite
 
 
 def _gather(pipes: dict[Connection, Any]) -> Iterator[Any]:
+    from multiprocessing.connection import wait
+
     try:
         while pipes:
-            for pipe in wait(list(pipes)):
-                assert isinstance(pipe, Connection)
+            ready: list[Any] = wait(list(pipes))
+            for pipe in ready:
                 try:
                     answer, problem = pipe.recv()
                 except EOFError:

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.documents import MAX_FINDINGS, Document, bounded, locate, shipped
-from reconciler.model import Finding, Origin, Rule
+from reconciler.findings import Finding, Origin, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler import __version__
 from reconciler.documents import shipped
 from reconciler.errors import InputError
-from reconciler.model import Origin, Rule
+from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,14 +14,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler.compile import NO_TEMPLATE, TemplateError
+from reconciler.findings import Origin, Rule
 from reconciler.kinds.site import Baseline
-from reconciler.model import Origin, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.documents import Document
-    from reconciler.model import Finding
+    from reconciler.findings import Finding
 
 EXPRESSION = Rule(
     "IN230", "error", "Expression not allowed in a template", "Use names, attributes, constants and the filters join, default, lower, upper."

@@ -12,8 +12,8 @@ import psycopg
 import pymysql
 import pytest
 
-from reconciler.providers._sql import Database
 from reconciler.providers._postfixadmin import TABLES
+from reconciler.providers._sql import Database
 from tests.providers import sql_servers
 from tests.servers import need
 from tests.servers.mail import MailStack

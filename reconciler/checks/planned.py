@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.diff import TAKEOVER
+from reconciler.findings import Origin, Rule
 from reconciler.kinds import kinds
-from reconciler.model import MISSING, Origin, Rule
+from reconciler.model import MISSING
 from reconciler.review import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.model import Address, Change, Drift, Entry, Facts, Finding, Resource, Scope, State, Value
+    from reconciler.changes import Change, Drift, Facts
+    from reconciler.findings import Finding
+    from reconciler.model import Address, Entry, Resource, Scope, State, Value
 
 DRIFT = Rule("PL201", "warning", "Changed outside Git", "Write the live value into the YAML, or put Git's back by hand.")
 OCCUPIED = Rule(

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
+from reconciler.findings import Origin, Rule
 from reconciler.kinds import dkim_key, record
-from reconciler.model import Address, Computed, Origin, Rule, Value
+from reconciler.model import Address, Computed, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

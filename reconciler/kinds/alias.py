@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from reconciler.findings import Origin
     from reconciler.kinds.site import Site
-    from reconciler.model import Origin
 
 
 def _refs(resource: Resource) -> Sequence[Ref]:

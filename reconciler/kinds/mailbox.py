@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
+    from reconciler.findings import Origin
     from reconciler.kinds.site import Site
-    from reconciler.model import Origin
 
 MEMBERS = Elements(split=dict, join=lambda parts: dict(sorted(parts.items())), shared=False)
 

@@ -17,8 +17,8 @@ from reconciler.model import MISSING, Attribute, Computed, Elements, Kind, Ref, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from reconciler.changes import Change
     from reconciler.kinds.site import Site
-    from reconciler.model import Change
 
 _TAG = re.compile(r"v=(spf1|dmarc1|dkim1|stsv1|tlsrptv1)(?![a-z0-9])", re.IGNORECASE)
 _CAA = re.compile(r'(\d{1,3}) +([a-z0-9]+) +(?:"((?:[^"\\]|\\.)*)"|(\S+))', re.IGNORECASE)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.model import Origin, Rule
+from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.model import Finding
+    from reconciler.findings import Finding
 
 BAD_NAME = Rule("IN204", "error", "Not a usable name", "Write a name that mail and DNS servers accept.")
 

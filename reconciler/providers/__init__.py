@@ -9,13 +9,42 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import ModuleType
 
-    from reconciler.model import Provider
+    from reconciler.changes import Batch
+    from reconciler.errors import ProviderError
+    from reconciler.model import Address, Resource, Scope, Value
+
+
+class Provider(Protocol):
+    """A live system. It reads and writes, nothing else: no plan, no policy, no dry run.
+
+    `kinds` maps each kind it holds to the attributes it stores and reads back. `cautions` says in words what an
+    operator should know before a change touches `<kind>.<attribute>`, or before a missing `zone` is made.
+    """
+
+    kinds: Mapping[str, frozenset[str]]
+    cautions: Mapping[str, str]
+
+    def read(self, scopes: Sequence[Scope]) -> Mapping[str, tuple[Resource, ...] | ProviderError]:
+        """For every domain asked: all that is there of it, or why that cannot be said. Never a part.
+
+        A few queries for all the domains, not one per object. Raises ProviderError when nothing can be read.
+        """
+
+    def apply(self, batch: Batch) -> Mapping[Address, Mapping[str, Value]]:
+        """Write each change's `aim`, all or nothing, on condition that what it changes is still as in `live`.
+
+        When it returns, the batch is durable. It returns the computed attributes of what it made. Raises
+        Conflict (nothing was written) when live has moved, another ProviderError when the outcome is unknown.
+        """
+
+    def close(self) -> None:
+        """Let go of connections and files; safe to call twice."""
 
 
 def types() -> tuple[str, ...]:

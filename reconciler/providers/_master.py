@@ -21,10 +21,12 @@ Key = tuple[str, str]  # (type, name): what makes a record set
 _FLAGS = re.ASCII | re.IGNORECASE
 _LABEL = r"[a-z0-9_*+/=-]{1,63}"
 _NAME = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+_ESCAPED = r"[a-z0-9_*+/=.-]*\\[+=](?:[a-z0-9_*+/=.-]|\\[+=])*"  # Knot takes these two only so
 _STRING = r'"(?:[^"\\]++|\\.)*+"'
+_PLAIN_NAME = re.compile(_NAME, _FLAGS)
 # Owner, TTL before or after the class, type, data, comment; parentheses are gone by then.
 _RECORD = re.compile(
-    rf"({_NAME}|@)?[ \t]+(?:(\d\w*)[ \t]+)?(?:IN[ \t]+)?(?:(\d\w*)[ \t]+)?([a-z][\w-]*)[ \t]+"
+    rf"({_NAME}|@|{_ESCAPED})?[ \t]+(?:(\d\w*)[ \t]+)?(?:IN[ \t]+)?(?:(\d\w*)[ \t]+)?([a-z][\w-]*)[ \t]+"
     rf'((?:[^";()\\]++|\\.|{_STRING})*+)(?:;.*)?',
     _FLAGS,
 )
@@ -37,9 +39,9 @@ _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _NO_TYPES = {"IN", "CH", "HS", "CS", "ANY", "NONE"}
 
 _HOST = {
-    "CNAME": re.compile(rf"()({_NAME}|@|\.)", _FLAGS),
-    "MX": re.compile(rf"(\d{{1,5}}[ \t]+)({_NAME}|@|\.)", _FLAGS),
-    "SRV": re.compile(rf"(\d{{1,5}}[ \t]+\d{{1,5}}[ \t]+\d{{1,5}}[ \t]+)({_NAME}|@|\.)", _FLAGS),
+    "CNAME": re.compile(rf"()({_NAME}|@|\.|{_ESCAPED})", _FLAGS),
+    "MX": re.compile(rf"(\d{{1,5}}[ \t]+)({_NAME}|@|\.|{_ESCAPED})", _FLAGS),
+    "SRV": re.compile(rf"((?:\d{{1,5}}[ \t]+){{3}})({_NAME}|@|\.|{_ESCAPED})", _FLAGS),
 }
 _PLAIN = {
     "CAA": re.compile(r'\d{1,3}[ \t]+[a-z0-9]+[ \t]+(?:"[\x20-\x21\x23-\x5b\x5d-\x7e]*"|[!#-\'*-:<-\[\]-~]+)', _FLAGS),
@@ -146,7 +148,7 @@ def _long(rows: Sequence[str], start: int) -> tuple[int, re.Match[str]]:
 
 def _seconds(text: str, number: int) -> int:
     """`3600`, `1h`, `1h30m` (RFC 2308 and BIND) as seconds. Raises Odd."""
-    found = int(text) if text.isdigit() else _sum(text.lower())
+    found = None if len(text) > 20 else int(text) if text.isdigit() else _sum(text.lower())
     if found is None or found >= 2**31:
         raise Odd(number)
     return found
@@ -161,6 +163,10 @@ def _sum(text: str) -> int | None:
 def _absolute(name: str, origin: str, number: int) -> str:
     if name == "@":
         return origin
+    if "\\" in name:
+        name = name.replace("\\", "")
+        if not _PLAIN_NAME.fullmatch(name):
+            raise Odd(number)
     full = name[:-1] if name.endswith(".") else f"{name}.{origin}" if origin else name
     if len(full) > 253:
         raise Odd(number)
@@ -247,9 +253,12 @@ def _escaped(byte: int) -> str:
 def fresh_line(key: Key, ttl: int, text: str) -> Line:
     """One value of a set as a record that depends on no other; it stands nowhere yet."""
     type_, name = key
-    return Line(
-        0, 0, owned=True, name=name, ttl=ttl, type=type_, data=quoted(text) if type_ == "TXT" else text, origin=""
-    )
+    data = quoted(text) if type_ == "TXT" else _host_escaped(text) if type_ in _HOST else text
+    return Line(0, 0, owned=True, name=name, ttl=ttl, type=type_, data=data, origin="")
+
+
+def _host_escaped(text: str) -> str:
+    return re.sub(r"[+=]", r"\\\g<0>", text)
 
 
 def rewritten(text: str, found: Sequence[Line], drop: Collection[Line], fresh: Sequence[Line]) -> str:
@@ -269,7 +278,7 @@ def rewritten(text: str, found: Sequence[Line], drop: Collection[Line], fresh: S
         if line in drop:
             continue
         first, *more = rows[line.start : line.end]
-        lead = "" if line.owned or owner == line.name else f"{line.name}."
+        lead = "" if line.owned or owner == line.name else f"{_host_escaped(line.name)}."
         block = "\n".join([lead + first, *more])
         out.append(_bumped(block, line) if line.type == "SOA" else block)
         owner = line.name
@@ -280,7 +289,7 @@ def rewritten(text: str, found: Sequence[Line], drop: Collection[Line], fresh: S
 def _rows(fresh: Sequence[Line]) -> dict[Key, list[str]]:
     rows: dict[Key, list[str]] = {}
     for line in fresh:
-        rows.setdefault(line.key, []).append(f"{line.name}. {line.ttl} IN {line.type} {line.data}")
+        rows.setdefault(line.key, []).append(f"{_host_escaped(line.name)}. {line.ttl} IN {line.type} {line.data}")
     return rows
 
 
@@ -289,7 +298,7 @@ def _bumped(block: str, soa: Line) -> str:
     words = [match for match in _WORD.finditer(block) if not match[0].startswith(";")][soa.owned :]
     types = [index for index, match in enumerate(words) if match[0].upper() == "SOA"]
     serial = words[types[0] + 3] if types and len(words) > types[0] + 3 else None
-    if serial is None or not serial[0].isdigit():
+    if serial is None or not serial[0].isdecimal() or len(serial[0]) > 10:
         raise Odd(soa.start + 1)
     return f"{block[: serial.start()]}{_next(serial[0])}{block[serial.end() :]}"
 

@@ -226,12 +226,17 @@ class Database:
 
 
 def _sqlite(target: _Target, mode: str) -> tuple[Any, type[Exception]]:
+    file = target.file
     if mode == "rwc":
-        target.file.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(target.file, os.O_RDWR | os.O_CREAT, 0o640))  # it will hold hashes and private keys
-    elif not target.file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o640))  # it will hold hashes and private keys
+    elif not file.exists():
         return sqlite3.connect(":memory:"), sqlite3.Error
-    uri = f"file:{quote(str(target.file.absolute()))}?mode={mode}"
+    elif file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder")
+    elif Path(f"{file}-journal").exists():
+        mode = "rw"  # of a writer that was killed: SQLite takes its half-done transaction back, which is a write
+    uri = f"file:{quote(str(file.absolute()))}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None), sqlite3.Error
 
 

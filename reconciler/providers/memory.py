@@ -23,7 +23,8 @@ from reconciler.model import MISSING, Address, Ref, Resource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from reconciler.model import Batch, Change, Scope, Value
+    from reconciler.changes import Batch, Change
+    from reconciler.model import Scope, Value
 
     Things = dict[Address, Resource]
     Fail = Callable[[Batch], Exception | None]

@@ -41,7 +41,8 @@ from reconciler.providers._sql import Database, Session, Statements
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.model import Batch, Change, Resource, Scope, Value
+    from reconciler.changes import Batch, Change
+    from reconciler.model import Resource, Scope, Value
     from reconciler.providers._dkim import KeyPair
 
     Things = dict[Address, Resource]

@@ -24,7 +24,8 @@ from reconciler.providers._master import Key, Line, Odd
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.model import Address, Batch, Change, Resource, Scope, Value
+    from reconciler.changes import Batch, Change
+    from reconciler.model import Address, Resource, Scope, Value
 
     Sets = dict[Key, tuple[tuple[str, ...], int | None]]
 
@@ -100,7 +101,7 @@ class ZoneFiles:
             text = self._text(path)
             if text is None and not batch.scope.create:
                 raise self._missing(zone)
-            self._write(path, folder, self._changed(path, text or self._empty(zone), batch))
+            self._write(path, folder, self._changed(path, self._empty(zone) if text is None else text, batch))
         if self._reload:
             self._tell(path, zone)
         return {}
@@ -183,6 +184,8 @@ class ZoneFiles:
 
     def _write(self, path: Path, folder: int, text: str) -> None:
         """A whole new file, durable, in the place of the old one and with its owner and permissions."""
+        if path.is_symlink():
+            raise Refused(f"{self._name}: {path} is a symbolic link, which a new file would replace")
         try:
             fresh = self._directory / _FRESH
             fresh.unlink(missing_ok=True)  # left by a run that was killed
@@ -202,10 +205,10 @@ class ZoneFiles:
         try:
             done = subprocess.run([*self._reload, zone], capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ProviderError(f"{failed}: {type(error).__name__}") from None
+            raise ProviderError(f"{failed}: {error}") from None
         if done.returncode != 0:
-            said = (done.stderr or done.stdout).decode(errors="replace").strip()
-            raise ProviderError(f"{failed}: {said[:200]}")
+            said = (done.stderr + done.stdout).decode(errors="replace").strip()
+            raise ProviderError(f"{failed}: {said[-200:]}")
 
 
 def _like(file: int, old: Path) -> None:
@@ -272,8 +275,9 @@ def _by_dnspython(text: str, zone: str, path: Path) -> Sets:
 
 
 def _text_of(rdata: Any) -> str:
-    joined = b"".join(rdata.strings).decode("utf-8", "surrogateescape") if rdata.rdtype == 16 else rdata.to_text()
-    return str(joined)
+    if rdata.rdtype == 16:  # TXT
+        return b"".join(rdata.strings).decode("utf-8", "surrogateescape")
+    return str(rdata.to_text())
 
 
 def _changed(text: str, batch: Batch) -> str:

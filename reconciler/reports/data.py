@@ -11,8 +11,9 @@ from reconciler.review import digest, loses, plain, revert, tenant_digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.engine import Checked, Result, TenantResult
-    from reconciler.model import Change, Drift, Finding, Plan, Step, TenantPlan, Value
+    from reconciler.changes import Change, Checked, Drift, Plan, Result, Step, TenantPlan, TenantResult
+    from reconciler.findings import Finding
+    from reconciler.model import Value
 
 Data = dict[str, Any]
 ACTIONS = ("create", "update", "rename", "restore", "retire", "delete", "purge")

@@ -9,13 +9,14 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from reconciler.model import MISSING, Computed
-from reconciler.review import digest, tenant_digest
+from reconciler.review import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from reconciler.engine import Checked, Result, TenantResult
-    from reconciler.model import Change, Finding, Plan, TenantPlan, Value
+    from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
+    from reconciler.findings import Finding
+    from reconciler.model import Value
 
 Span = tuple[str, str]
 Line = tuple[Span, ...]

@@ -15,7 +15,8 @@ from reconciler.review import digest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.model import Change, Finding, Plan, TenantPlan
+    from reconciler.changes import Change, Plan, TenantPlan
+    from reconciler.findings import Finding
 
 LIMIT = 60_000  # of the platform's 65,536: room for a marker and for characters that count twice
 _TAKES = ("purge", "delete", "retire")

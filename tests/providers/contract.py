@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.changes import Batch, Change
 from reconciler.errors import Conflict, ProviderError
 from reconciler.kinds import kinds
-from reconciler.model import Address, Batch, Change, Provider, Resource, Scope
+from reconciler.model import Address, Resource, Scope
+from reconciler.providers import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -356,6 +358,7 @@ class DnsContract(Contract):
         texts = ["", " two  spaces ", 'a "quoted" \\ back;slash', "é and \udcff\udc80", "tab\t\x07\x00", "@", "\\065"]
         return [
             self.record("MX/*", domain, "0 ."),
+            self.record("CNAME/c+d", domain, "e+f.a.example."),
             self.record("A/*.Sub", domain, "192.0.2.7"),
             self.record("TXT/a+b._report", domain, "v=DMARC1"),
             self.record("TXT/müller", domain, *texts),

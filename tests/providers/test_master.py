@@ -16,7 +16,7 @@ ZONE = "a.example"
 HEAD = "@ 60 IN SOA ns1 hostmaster ( 7 ; serial\n\t1 2 3 4 )\n"
 gaps = st.sampled_from([" ", "\t", "  \t "])
 ttls = st.sampled_from(["", "0", "300", "1h", "2W", "1h30m"])
-hosts = st.sampled_from(["mx", "mx.a.example.", "Mx.B.Example.", ".", "@", "a-b_c.d"])
+hosts = st.sampled_from(["mx", "mx.a.example.", "Mx.B.Example.", ".", "@", "a-b_c.d", "a+b", "a\\+b.c\\="])
 octets = st.integers(0, 255)
 numbers = st.integers(0, 65535)
 raw_strings = st.text("ab é\\\";()'@$\tv=", max_size=12).map(lambda text: text.encode().decode("latin-1"))
@@ -27,7 +27,7 @@ def in_quotes(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    return "".join(f"\\{ch}" if ch in '"\\;() \t' else ch for ch in text)
+    return "".join(f"\\{ord(ch):03d}" if ch in " \t" else f"\\{ch}" if ch in '"\\;()' else ch for ch in text)
 
 
 strings = st.lists(
@@ -54,7 +54,9 @@ data = st.one_of(
 @st.composite
 def records(draw):
     """A record in one of the many ways people write it, over several lines or with a comment."""
-    owner = draw(st.sampled_from(["@", "", "", "www", "Www.Sub", "_x._tcp.a.example.", "*", "elsewhere.test."]))
+    owner = draw(
+        st.sampled_from(["@", "", "", "www", "Www.Sub", "_x._tcp.a.example.", "*", "elsewhere.test.", "a+b", "a\\+b.c"])
+    )
     type_, text = draw(data)
     ttl, class_ = draw(ttls), draw(st.sampled_from(["", "IN", "in"]))
     head = draw(st.sampled_from([[ttl, class_], [class_, ttl]]))

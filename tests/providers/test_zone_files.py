@@ -86,13 +86,16 @@ def values(zones: zone_files.ZoneFiles, scope: Scope = OURS) -> dict[str, tuple[
     return {address.name: thing.get("values") for address, thing in read(zones, scope).items()}
 
 
-def test_what_others_wrote_stays_byte_for_byte(file: Path, zones: zone_files.ZoneFiles) -> None:
+@pytest.mark.parametrize("text", [ZONE, ZONE.replace("\n", "\r\n"), ZONE.replace("Anna", "Jörg \udcff")])
+def test_what_others_wrote_stays_byte_for_byte(file: Path, zones: zone_files.ZoneFiles, text: str) -> None:
     """Making our records, changing and removing them leaves the hand-written file as it was but for the serial."""
+    before = text.encode("utf-8", "surrogateescape")
+    file.write_bytes(before)
     create(zones, OURS, [MX, SPF])
     later = SPF.having(values=("v=spf1 mx -all",))
     apply(zones, OURS, change(MX, MX.having(ttl=60)), change(SPF, later))
     apply(zones, OURS, change(MX.having(ttl=60), None), change(later, None))
-    assert file.read_text() == ZONE.replace("2026112401", "2026112404")
+    assert file.read_bytes() == before.replace(b"2026112401", b"2026112404")
 
 
 def test_the_serial_moves_once_per_batch(file: Path, zones: zone_files.ZoneFiles) -> None:
@@ -222,7 +225,8 @@ def test_a_broken_file_is_its_own_domains_error(file: Path, zones: zone_files.Zo
 
 def test_what_is_only_readable_is_never_half_written(file: Path, zones: zone_files.ZoneFiles) -> None:
     """A file with $GENERATE or without $TTL is read by dnspython; changing it is refused with its line."""
-    for text, line in [(ZONE + "$GENERATE 1-2 n$ A 192.0.2.$\n", 13), (ZONE.replace("$TTL 1h\n", ""), 1)]:
+    broad = ZONE.replace("2026112401", "9" * 5000)
+    for text, line in [(ZONE + "$GENERATE 1-2 n$ A 192.0.2.$\n", 13), (ZONE.replace("$TTL 1h\n", ""), 1), (broad, 2)]:
         file.write_text(text)
         assert "A/shop.a.example" in values(zones)
         with pytest.raises(Refused, match=f"a.example.zone:{line} is read"):
@@ -257,6 +261,20 @@ def test_a_failed_write_leaves_the_old_file(
     with pytest.raises(Unreachable, match="cannot be written: No space left on device"):
         create(zones, OURS, [MX])
     assert file.read_text() == ZONE
+
+
+def test_a_link_is_read_and_never_replaced(file: Path, zones: zone_files.ZoneFiles) -> None:
+    """A zone file that is a symbolic link is refused on writing, and so is an empty one."""
+    file.rename(file.with_suffix(".real"))
+    file.symlink_to(file.with_suffix(".real"))
+    assert "A/shop.a.example" in values(zones)
+    with pytest.raises(Refused, match="symbolic link"):
+        create(zones, OURS, [MX])
+    file.unlink()
+    file.touch()
+    assert values(zones) == {}
+    with pytest.raises(Refused, match="one SOA"):
+        create(zones, OURS, [MX])
 
 
 def test_an_unknown_reload_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,207 @@
+"""What a plan is made of, and what comes of it: changes, drift, ledger steps, batches, results. Plain frozen data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from reconciler.findings import Finding, Origin
+from reconciler.model import MISSING, Address, Entry, Kind, Resource, Scope, Value
+
+Verdict = Literal["applied", "nothing", "refused", "stale", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What shall become of one thing. It stores states, not verbs: action and fields are derived.
+
+    `aim` is what live shall be afterwards (None: gone), `entry` the ledger line once that is confirmed
+    (None: forget it). `loses` says in words what cannot be brought back.
+    """
+
+    kind: Kind
+    address: Address
+    tenant: str
+    domain: str
+    desired: Resource | None
+    live: Resource | None
+    base: Entry | None
+    aim: Resource | None
+    entry: Entry | None
+    reason: str = "declared"
+    conflict: bool = False
+    takeover: bool = False
+    origin: Origin | None = None
+
+    @property
+    def action(self) -> str:
+        if self.live is None:
+            return "create"
+        if self.aim is None:
+            return "purge" if self.base is not None and self.base.retired else "delete"
+        if self.desired is None:
+            return "retire"
+        return "restore" if self.base is not None and self.base.retired else "update"
+
+    @property
+    def fields(self) -> dict[str, tuple[Value, Value]]:
+        """{attribute: (from, to)} of what differs, in the order of the kind's table; None where there is nothing."""
+        pairs = {row.name: (_or_none(self.live, row.name), _or_none(self.aim, row.name)) for row in self.kind.compared}
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _or_none(resource: Resource | None, name: str) -> Value:
+    value = MISSING if resource is None else resource.get(name)
+    return None if value is MISSING else value
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One attribute that live has otherwise than Git, though Git did not move. `field` may be `exists`."""
+
+    address: Address
+    field: str
+    git: Value
+    live: Value
+    risk: Literal["high", "low"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A move of the ledger alone: nothing is written to a provider. `entry` None forgets the line."""
+
+    address: Address
+    what: Literal["adopt", "settle", "forget", "retire", "restore"]
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is written together: neighbours of one provider and one domain, in order, all or nothing."""
+
+    provider: str
+    scope: Scope
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is known to come but cannot be done now: `when` is a day (ISO) or None."""
+
+    address: Address
+    action: str
+    when: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unmanaged:
+    """What is live and nobody declared: mail things one by one, other DNS records counted by type."""
+
+    listed: tuple[tuple[Address, Literal["high", "low"]], ...] = ()
+    counted: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a tenant leaves for estate-wide checks: small, so that thousands of them fit in memory."""
+
+    tenant: str
+    names: frozenset[str] = frozenset()
+    outward: tuple[tuple[str, str, Origin], ...] = ()  # (who points, at which address, where it says so)
+    accepted: frozenset[str] = frozenset()  # subjects of pointers it agrees to, its own and others'
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of the live world that could not be read. Nothing of it is planned."""
+
+    provider: str
+    kind: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TenantPlan:
+    """Everything one tenant's plan says. `batches` hold the changes in the order they are made."""
+
+    tenant: str
+    applied_commit: str | None = None
+    batches: tuple[Batch, ...] = ()
+    steps: tuple[Step, ...] = ()
+    todo: tuple[Change, ...] = ()  # what a person must do: the provider is read only
+    later: tuple[Waiting, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    unmanaged: Unmanaged = Unmanaged()
+    unread: tuple[Unread, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    scopes: tuple[tuple[str, Scope], ...] = ()  # (provider, scope): what was read, and is read again after applying
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        return tuple(change for batch in self.batches for change in batch.changes)
+
+    @property
+    def refused(self) -> bool:
+        return any(f.severity == "error" for f in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of a whole estate at one commit. `read_at` (UTC) and `as_of` (a day) are ISO text."""
+
+    commit: str
+    read_at: str
+    as_of: str
+    tenants: tuple[TenantPlan, ...]
+    findings: tuple[Finding, ...] = ()
+    authors: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # {file: (commit, author) of its last change}
+    differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a plan needs besides the tenant's own states. `provider_kinds` and `cautions` are the providers' own."""
+
+    today: str
+    commit: str
+    inside: frozenset[str]  # every domain of the estate, and those that count as inside
+    domains: frozenset[str]  # every domain of the estate
+    providers: Mapping[str, str]  # name -> side
+    provider_kinds: Mapping[str, Mapping[str, frozenset[str]]]
+    cautions: Mapping[str, Mapping[str, str]]
+    read_only: frozenset[str]
+    accept: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `validate` found."""
+
+    commit: str
+    findings: tuple[Finding, ...]
+    tenants: int
+    differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class TenantResult:
+    """What became of a tenant. `not_done` pairs each change with why; `rerun` is the command that goes on."""
+
+    tenant: str
+    result: Verdict
+    done: tuple[Change, ...] = ()
+    not_done: tuple[tuple[Change, str], ...] = ()
+    error: str | None = None
+    rerun: str | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an apply did."""
+
+    run: str
+    commit: str
+    tenants: tuple[TenantResult, ...]

@@ -1,0 +1,123 @@
+"""A few tenants at a time from documents to plans: compile, read the ledger, read live, compare; then look up lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.changes import Change, Facts, Links, Step, TenantPlan
+from reconciler.errors import LedgerError, ProviderError
+from reconciler.findings import Finding, Origin, Rule
+from reconciler.ledger import Ledger
+from reconciler.plan import plan_tenant, scopes
+
+if TYPE_CHECKING:
+    from reconciler.apply import Live
+    from reconciler.compile import Compiled
+    from reconciler.estate import Tenant
+    from reconciler.model import Entry
+    from reconciler.session import Session
+
+NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref from a backup or another clone.")
+
+
+def plan_some(session: Session, names: Sequence[str]) -> list[tuple[Links, TenantPlan]]:
+    """The plans of a few tenants, read together: one call per provider for all of them."""
+    ledgers = session.ledgers.read({name: session.tips.get(name) for name in names})
+    drafts = [_Draft(session, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
+    live = session.world.read({pair: None for draft in drafts for pair in draft.asked})
+    return [(draft.links, draft.plan(live)) for draft in drafts]
+
+
+def in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings by place."""
+    return tuple(sorted(findings, key=lambda f: (f.origin.file, f.origin.line, f.origin.column, f.code, f.subject)))
+
+
+def is_input(finding: Finding) -> bool:
+    """Bad input stops its tenant; what a check refuses is still planned and shown."""
+    return finding.code.startswith("IN") or finding.code == NO_LEDGER.code
+
+
+class _Draft:
+    """A tenant on its way to a plan: compiled, its ledger read, its scopes known."""
+
+    def __init__(self, session: Session, tenant: Tenant, compiled: Compiled, ledger: Ledger | LedgerError) -> None:
+        self.session, self.tenant, self.compiled = session, tenant, compiled
+        self.facts, self.links = _facts(session, tenant), session.links(tenant, compiled)
+        if isinstance(ledger, LedgerError):
+            origin = Origin(f"tenants/{compiled.tenant}/tenant.yaml", line=1, column=1)
+            compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
+            ledger = Ledger(compiled.tenant)
+        self.ledger = ledger
+        self.stopped = any(f.severity == "error" and is_input(f) for f in compiled.findings)
+        self.asked = [] if self.stopped else scopes(compiled, ledger.scopes, self.facts)
+
+    def plan(self, live: Live) -> TenantPlan:
+        if self.stopped:
+            found = TenantPlan(self.compiled.tenant, findings=tuple(self.compiled.findings))
+        else:
+            found = plan_tenant(self.compiled, self.ledger.entries, live, self.asked, self.facts)
+        return replace(self._located(found), applied_commit=self.ledger.applied)
+
+    def _located(self, found: TenantPlan) -> TenantPlan:
+        """With the lines of changes, ledger lines and findings looked up, while the documents are at hand."""
+        return replace(
+            found,
+            batches=tuple(replace(b, changes=tuple(map(self._change, b.changes))) for b in found.batches),
+            todo=tuple(map(self._change, found.todo)),
+            steps=tuple(replace(step, entry=self._entry(step)) for step in found.steps),
+            findings=in_order([replace(f, origin=self._origin(f.origin)) for f in found.findings]),
+        )
+
+    def _origin(self, origin: Origin | None) -> Origin:
+        return self.session.estate.located(self.tenant, origin)
+
+    def _change(self, change: Change) -> Change:
+        origin, entry = self._origin(change.origin), change.entry
+        if entry is not None and entry.file == origin.file:
+            entry = replace(entry, line=origin.line)
+        return replace(change, origin=origin, entry=entry)
+
+    def _entry(self, step: Step) -> Entry | None:
+        resource = self.compiled.state.get(step.address)
+        if step.entry is None or resource is None:
+            return step.entry
+        return replace(step.entry, line=self._origin(resource.origin).line)
+
+
+def _facts(session: Session, tenant: Tenant) -> Facts:
+    agency, estate = session.estate.agency, session.estate
+    kinds: dict[str, Mapping[str, frozenset[str]]] = {}
+    cautions: dict[str, Mapping[str, str]] = {}
+    for name in agency.providers:
+        try:
+            provider = session.world.provider(name)
+        except ProviderError:
+            continue  # reading it says the same, where the tenant needs it
+        kinds[name], cautions[name] = provider.kinds, provider.cautions
+    return Facts(
+        today=session.today,
+        commit=estate.commit,
+        inside=agency.inside | estate.domains.keys(),
+        domains=frozenset(estate.domains),
+        providers={name: side for name, (side, _) in agency.providers.items()},
+        provider_kinds=kinds,
+        cautions=cautions,
+        read_only=frozenset(name for name, (_, s) in agency.providers.items() if s.get("read_only")),
+        accept=[*agency.data.get("accept", ()), *tenant.files.control.get("accept", ())],
+    )
+
+
+def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[str, str]]:
+    """{file: (commit, author)} of its last change since it was applied, for each file that a change comes from."""
+    by_base: dict[str | None, set[str]] = {}
+    for tenant in tenants:
+        files = {change.origin.file for change in tenant.changes if change.origin is not None and change.origin.file}
+        by_base.setdefault(tenant.applied_commit, set()).update(files)
+    found: dict[str, tuple[str, str]] = {}
+    for base, files in by_base.items():
+        if files:
+            found |= session.estate.repository.authors(base, session.estate.commit, sorted(files))
+    return found

@@ -1,0 +1,107 @@
+"""One command's view of the world: the estate at a commit, the ledgers, the day, the live systems."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from reconciler import runner
+from reconciler.changes import Links
+from reconciler.checks import across
+from reconciler.compile import Compiled
+from reconciler.estate import Estate, Tenant
+from reconciler.findings import Finding, Origin, Rule
+from reconciler.ledger import Ledgers
+
+CHUNK = 40  # tenants read, compared and applied together: enough to save round trips, few enough to stay small
+PARALLEL_FILES = 300  # below, starting worker processes costs more than it saves
+
+NO_SUCH_TENANT = Rule("IN305", "error", "No such tenant", "See the folders under tenants/.")
+
+Progress = Callable[[int, int], None]
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a command asks for; empty `tenants` means all of them. `progress` is told (done, total) tenants."""
+
+    root: Path
+    revision: str = "HEAD"
+    worktree: bool = False
+    tenants: tuple[str, ...] = ()
+    progress: Progress = lambda _done, _total: None
+
+
+class Session:
+    """Opened once per command and closed by `with`. Raises InputError for what stops everything."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.estate = Estate(request.root, request.revision, worktree=request.worktree)
+        self.ledgers = Ledgers(self.estate.repository)
+        self.tips: Mapping[str, str] = self.ledgers.tips()
+        self.world = runner.World(self.estate.agency, request.root)
+        zone = ZoneInfo(self.estate.agency.data.get("timezone", "UTC"))
+        self.today = datetime.now(zone).date().isoformat()
+        known = sorted({*self.estate.tenants, *self.tips})
+        self.names = tuple(name for name in known if not request.tenants or name in request.tenants)
+        origin = Origin("tenants", line=1, column=1)
+        unknown = [name for name in request.tenants if name not in known]
+        self.findings: list[Finding] = [
+            *self.estate.findings,
+            *(NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown),
+        ]
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.world.close()
+        self.estate.close()
+
+    def over_tenants(self, job: Callable[[Sequence[str]], list[Answer]]) -> list[Answer]:
+        """The job's answers for all tenants asked for; in worker processes where there is enough to do."""
+        files = sum(len(self.estate.tenants.get(name, ())) for name in self.names)
+        workers = min(os.cpu_count() or 1, 8) if files > PARALLEL_FILES else 1
+        answers: list[Answer] = []
+        for part in runner.spread(job, self.names, size=CHUNK, workers=workers):
+            answers += part
+            self.request.progress(len(answers), len(self.names))
+        return answers
+
+    def compiled(self, names: Sequence[str]) -> Iterator[tuple[Tenant, Compiled]]:
+        """Each tenant's documents and desired state, its findings with their lines looked up."""
+        for tenant in self.estate.parsed(names).values():
+            compiled = self.estate.compile(tenant)
+            compiled.findings = [replace(f, origin=self.estate.located(tenant, f.origin)) for f in compiled.findings]
+            yield tenant, compiled
+
+    def links(self, tenant: Tenant, compiled: Compiled) -> Links:
+        """What a tenant leaves for the checks over all tenants, with the lines looked up."""
+        found = across.links(tenant.files, compiled, self.estate.domains, self.today)
+        outward = tuple((name, to, self.estate.located(tenant, origin)) for name, to, origin in found.outward)
+        return replace(found, outward=outward)
+
+    def across(self, links: Sequence[Links]) -> dict[str, list[Finding]]:
+        """{tenant: findings} of the checks over all tenants. With `--tenant`, those pointed at are looked up too."""
+        known = {link.tenant: link for link in links}
+        holders = {self.estate.domains[to.rpartition("@")[2]] for link in links for _, to, _ in link.outward}
+        for tenant, compiled in self.compiled(sorted(holders - known.keys())):
+            known[compiled.tenant] = replace(self.links(tenant, compiled), outward=())
+        found: dict[str, list[Finding]] = {}
+        for name, finding in across.check(known, self.estate.domains):
+            found.setdefault(name, []).append(finding)
+        return found
+
+    def differing(self) -> tuple[str, ...]:
+        """Files of what is read that the working tree has otherwise than HEAD, where HEAD is what is read."""
+        if self.request.worktree or self.request.revision != "HEAD":
+            return ()
+        tenants = [f"tenants/{name}" for name in self.request.tenants] or ["tenants"]
+        return tuple(self.estate.repository.changed_in_worktree(["reconciler.yaml", "domain-templates", *tenants]))
