@@ -34,9 +34,10 @@ FULL_SIZE = (2_000, 10_000)
 
 
 class Sample(NamedTuple):
-    """`rss` is the peak of the largest process of the command, workers counted, in bytes."""
+    """Wall-clock and processor time of the command, workers counted; `rss` is the peak of its largest process in bytes."""
 
     seconds: float
+    cpu: float
     rss: int
 
 
@@ -70,7 +71,7 @@ def measure(command: list[str], cwd: Path) -> Sample:
         if process.returncode:
             log.seek(0)
             raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}\n{log.read()[-4000:]}")
-    return Sample(seconds, usage.ru_maxrss * 1024)
+    return Sample(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
 def forget_everything(estate: Path) -> None:
@@ -137,11 +138,12 @@ def line(row: Row, samples: list[Sample], options: argparse.Namespace) -> str:
     verdict = ("yes" if met else "NO") if target and (options.tenants, options.large) == FULL_SIZE else ""
     title = row.title.format(tenants=options.tenants, large=options.large)
     span = f"{times[0]:.2f} .. {times[-1]:.2f}"
-    return f"{title:<46} {median:8.2f} {span:>16} {rss:6.0f}  {', '.join(target):<18} {verdict}"
+    cpu = statistics.median(sample.cpu for sample in samples)
+    return f"{title:<46} {median:8.2f} {span:>16} {cpu:7.2f} {rss:5.0f}  {', '.join(target):<18} {verdict}"
 
 
 def report(found: dict[str, list[Sample]], options: argparse.Namespace) -> str:
-    head = f"{'':<46} {'median s':>8} {'min .. max':>16} {'MB':>6}  {'target':<18} met"
+    head = f"{'':<46} {'median s':>8} {'min .. max':>16} {'CPU s':>7} {'MB':>5}  {'target':<18} met"
     lines = [head, *(line(row, found[row.key], options) for row in ROWS if found[row.key])]
     if found["peer"]:
         ours, theirs, load = (statistics.median(s.seconds for s in found[key]) for key in ("plan", "peer", "load"))

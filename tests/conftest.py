@@ -7,8 +7,8 @@ from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.providers.contract")  # its asserts explain themselves as those of tests do
 
-# No deadline: on a busy machine one slow example is no failure.
-settings.register_profile("default", deadline=None)
+# No deadline: on a busy machine one slow example is no failure. In CI a run depends on the commit alone, not on luck.
+settings.register_profile("default", deadline=None, derandomize="CI" in os.environ)
 settings.register_profile("fuzz", deadline=None, max_examples=5000)
 settings.load_profile("default")
 

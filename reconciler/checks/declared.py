@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from reconciler import canonical
 from reconciler.agency import UNKNOWN_MEMBER
 from reconciler.findings import Origin, Rule
+from reconciler.kinds import dkim_key
 from reconciler.kinds.site import BAD_NAME
+from reconciler.model import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +26,7 @@ TWIN = Rule("IN218", "error", "Not a domain this one can be an alias of", "Name 
 KEEP_COPY = Rule("IN215", "error", "Forward on a mailbox's own name", "Say `keep_copy: true` or `keep_copy: false` there.")
 FILE_NAME = Rule("IN201", "error", "File name and content differ", "Name file and folder like the id inside (A-labels).")
 NO_DOMAIN = Rule("IN209", "error", "DNS file without a domain file", "Add domains/<domain>.yaml: it says who owns the domain.")
+NO_KEY = Rule("IN227", "error", "Signs with a key that is not declared", "Add the selector under `dkim: {keys: …}`.")
 NO_TENANT = Rule("IN219", "error", "Tenant without a tenant.yaml", "Add tenants/<tenant>/tenant.yaml with `tenant` and `name`.")
 
 
@@ -119,6 +122,8 @@ def _unused_keys(files: Files) -> Iterator[Finding]:
 def _targets(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str, str]) -> Iterator[Finding]:
     answered = Answered(compiled.state)
     for resource in compiled.state.values():
+        if resource.address.kind == "dkim_signing":
+            yield from _unkeyed(resource, compiled.state)
         if resource.address.kind == "domain" and resource.get("alias_of"):
             yield from _twin(resource, answered.domains)
         for target in pointed_at(resource):
@@ -161,6 +166,14 @@ class Answered:
             return True
         original = self.domains[host].get("alias_of") if host in self.domains else None
         return bool(original) and f"{local}@{original}" in self.names
+
+
+def _unkeyed(resource: Resource, state: State) -> Iterator[Finding]:
+    assert resource.origin is not None
+    for selector in resource.get("selectors"):
+        name = dkim_key.name(selector, resource.address.name)
+        if Address(resource.address.provider, "dkim_key", name) not in state:
+            yield NO_KEY.at(resource.address.name, f"`{selector}` is not among `keys`.", resource.origin)
 
 
 def _twin(resource: Resource, domains: Mapping[str, Resource]) -> Iterator[Finding]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.diff import TAKEOVER
 from reconciler.findings import Origin, Rule
-from reconciler.kinds import kinds
-from reconciler.model import MISSING
+from reconciler.kinds import dkim_key, kinds
+from reconciler.model import MISSING, Address
 from reconciler.review import plain
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.changes import Change, Drift, Facts
     from reconciler.findings import Finding
-    from reconciler.model import Address, Entry, Resource, Scope, State, Value
+    from reconciler.model import Entry, Resource, Scope, State, Value
 
 DRIFT = Rule("PL201", "warning", "Changed outside Git", "Write the live value into the YAML, or put Git's back by hand.")
 OCCUPIED = Rule(
@@ -52,6 +52,7 @@ def check(compared: Compared, facts: Facts) -> Iterator[Finding]:
     yield from _occupied(compared.changes, compared.unmanaged)
     yield from _drift(compared)
     yield from _unsupported(compared.changes, facts)
+    yield from _unsignable(compared, facts)
     yield from _cautions(compared, facts)
     yield from _moved(compared)
     yield from _renamed(compared)
@@ -106,6 +107,18 @@ def _unsupported(changes: Iterable[Change], facts: Facts) -> Iterator[Finding]:
         if missing and change.aim is not None:
             what = f"`{change.address.provider}` does not hold {', '.join(missing)} of a {change.kind.name}."
             yield UNSUPPORTED.at(str(change.address), what, change.origin or Origin(""))
+
+
+def _unsignable(compared: Compared, facts: Facts) -> Iterator[Finding]:
+    """A signer that is told to sign with a type of key it cannot use may refuse all mail."""
+    for change in compared.changes:
+        if change.kind.name == "dkim_signing" and change.aim is not None:
+            provider, domain = change.address.provider, change.address.name
+            for selector in change.aim.get("selectors"):
+                key = compared.state.get(Address(provider, "dkim_key", dkim_key.name(selector, domain)))
+                text = key and facts.cautions.get(provider, {}).get(f"dkim_signing.{key.get('type')}")
+                if text:
+                    yield UNSUPPORTED.at(str(change.address), f"`{selector}`: {text}", change.origin or Origin(""))
 
 
 def _is_default(change: Change, name: str) -> bool:

@@ -17,7 +17,6 @@ from reconciler.model import MISSING, Attribute, Computed, Elements, Kind, Ref, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from reconciler.changes import Change
     from reconciler.kinds.site import Site
 
 _TAG = re.compile(r"v=(spf1|dmarc1|dkim1|stsv1|tlsrptv1)(?![a-z0-9])", re.IGNORECASE)
@@ -63,24 +62,29 @@ SHARED = frozenset({"CAA", "TXT"})
 TTL = 3600  # of a set whose maker named none
 
 
-def swap(change: Change, there: Value, ttl: int | None) -> tuple[Value, int] | None:
-    """What a change makes of the set that is there (() and None for none): its values and TTL (seconds).
+def swap(live: Resource | None, aim: Resource | None, there: Value, ttl: int | None) -> tuple[Value, int] | None:
+    """What becomes of the set that is there (() and None for none) when ours goes from `live` to `aim`.
 
-    Neighbours in a shared set stay, and then its TTL does too. None: what it changes is no longer as in `live`.
+    It is its values and TTL (seconds). Neighbours in a shared set stay, and then its TTL does too. None: what would
+    change is no longer as in `live`.
     """
-    live, aim = (() if thing is None else thing.get("values") for thing in (change.live, change.aim))
-    have, old, new = _split(there), _split(live), _split(aim)
-    alone = set(there) == set(live)
-    retimed = alone and "ttl" in change.fields
-    if not alone and rtype(change.address.name) not in SHARED:
+    (was, was_ttl), (wanted, wanted_ttl) = _said(live), _said(aim)
+    have, old, new = _split(there), _split(was), _split(wanted)
+    alone = set(there) == set(was)
+    retimed = alone and was_ttl != wanted_ttl
+    if not alone and not {rtype(thing.address.name) for thing in (live, aim) if thing} <= SHARED:
         return None
     if {key: part for key, part in have.items() if key in {*old, *new}} != old:
         return None
-    if retimed and change.live and change.live.get("ttl") not in {MISSING, ttl}:
+    if retimed and was_ttl not in {None, ttl}:
         return None
     values = _join({**{key: part for key, part in have.items() if key not in old}, **new})
-    asked = change.aim.get("ttl") if retimed and change.aim else MISSING
-    return values, asked if asked is not MISSING else TTL if ttl is None else ttl
+    return values, (wanted_ttl if retimed else None) or ttl or TTL
+
+
+def _said(thing: Resource | None) -> tuple[Value, int | None]:
+    ttl = MISSING if thing is None else thing.get("ttl")
+    return () if thing is None else thing.get("values"), None if ttl is MISSING else ttl
 
 
 def _host(text: str) -> str:
@@ -101,7 +105,7 @@ def _numbers_then_host(count: int) -> Callable[[str], str]:
 def _caa(text: str) -> str:
     match = _CAA.fullmatch(text.strip())
     if match is None or int(match[1]) > 255:
-        raise ValueError(f"{text!r} is not a CAA value such as `0 issue \"ca.example\"` (RFC 8659)")
+        raise ValueError(f'{text!r} is not a CAA value such as `0 issue "ca.example"` (RFC 8659)')
     return f'{int(match[1])} {match[2].lower()} "{match[4] if match[3] is None else match[3]}"'
 
 

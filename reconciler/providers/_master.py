@@ -102,7 +102,7 @@ class _Context:
 
     origin: str
     ttl: int | None = None
-    owner: str = ""
+    owner: str | None = None
 
     def directive(self, row: str, number: int) -> bool:
         """Whether the row is none of a record's, but blank or a directive, which is taken in."""
@@ -121,7 +121,7 @@ class _Context:
             self.owner = _absolute(owner, self.origin, end)
         ttl = self.ttl if not (early or late) else _seconds(early or late, end)
         type_, data = type_.upper(), data.rstrip(" \t\r")
-        if not self.owner or ttl is None or (early and late) or not data or data.startswith("\\#"):
+        if self.owner is None or ttl is None or (early and late) or not data or data.startswith("\\#"):
             raise Odd(start + 1)
         if type_ in _NO_TYPES or type_.startswith("TYPE"):
             raise Odd(start + 1)

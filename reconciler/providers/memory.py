@@ -221,7 +221,9 @@ def _as_read(change: Change, there: Resource) -> bool:
 
 
 def _record_after(change: Change, there: Resource | None) -> Resource | None:
-    swapped = record.swap(change, there.get("values") if there else (), there.get("ttl") if there else None)
+    swapped = record.swap(
+        change.live, change.aim, there.get("values") if there else (), there.get("ttl") if there else None
+    )
     if swapped is None:
         raise Conflict(f"{change.address} is no longer as it was read")
     values, ttl = swapped

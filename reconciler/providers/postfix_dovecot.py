@@ -64,6 +64,12 @@ NO_ACL = (
 )
 
 
+RSA_ONLY = (
+    "opendkim signs with RSA keys; told to sign with an ed25519 key it defers all mail (451). Publish the key, and"
+    " keep its selector out of `sign`."
+)
+
+
 def connect(name: str, settings: Mapping[str, Any], root: str) -> PostfixDovecot:
     """The mail system whose database `settings` name. Raises Refused for a `login_block` that there is not."""
     block, api = settings.get("login_block", BLOCKS[0]), settings.get("doveadm")
@@ -92,7 +98,8 @@ class PostfixDovecot:
     @property
     def cautions(self) -> Mapping[str, str]:
         """Without doveadm the members stand in the database and nowhere else."""
-        return {} if self._doveadm is not None else {"mailbox.members": NO_ACL}
+        acl = {} if self._doveadm is not None else {"mailbox.members": NO_ACL}
+        return {**acl, "dkim_signing.ed25519": RSA_ONLY}
 
     def read(self, scopes: Sequence[Scope]) -> Mapping[str, tuple[Resource, ...] | ProviderError]:
         """Every domain asked, in one query per table and 500 domains."""

@@ -40,36 +40,25 @@ _ZONE = re.compile(r"[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*")
 _FRESH = ".reconciler-new"  # no zone's name in it: servers and their globs pass it by
 _PATIENCE = 30  # seconds a server may take to answer a reload
 _RELOAD = {
-    "bind": ("rndc", (), "reload"),
-    "knot": ("knotc", ("-b",), "zone-reload"),  # -b: wait and say whether the zone was loaded
-    "nsd": ("nsd-control", (), "reload"),
+    "bind": ("rndc", "reload"),
+    "knot": ("knotc", "-b", "zone-reload"),  # -b: wait and say whether the zone was loaded
+    "nsd": ("nsd-control", "reload"),
 }
-
-
-def connect(name: str, settings: Mapping[str, Any], root: str) -> ZoneFiles:
-    """The zone files of a folder. Raises Refused for a `reload` there is no such server for."""
-    reload = settings.get("reload")
-    if reload is not None and reload not in _RELOAD:
-        raise Refused(f"{name}: reload is one of {', '.join(_RELOAD)}")
-    servers = tuple(canonical.domain(server) for server in settings.get("nameservers", ("localhost",)))
-    control = settings.get("control")
-    return ZoneFiles(
-        name,
-        Path(root, settings["directory"]),
-        nameservers=servers,
-        reload=_command(reload, control and str(Path(root, control))) if reload else (),
-    )
-
-
 LOCALHOST = (
     "The zone will be made with the name server `localhost.`, because the provider names no `nameservers`. Name the"
     " servers that answer for your zones there."
 )
 
 
-def _command(reload: str, control: str | None) -> tuple[str, ...]:
-    program, flags, verb = _RELOAD[reload]
-    return (program, *(("-c", control) if control else ()), *flags, verb)
+def connect(name: str, settings: Mapping[str, Any], root: str) -> ZoneFiles:
+    """The zone files of a folder. Raises Refused for a `reload` there is no such server for."""
+    servers = [canonical.domain(server) for server in settings.get("nameservers", ("localhost",))]
+    reload, control = settings.get("reload"), settings.get("control")
+    if reload is not None and reload not in _RELOAD:
+        raise Refused(f"{name}: reload is one of {', '.join(_RELOAD)}")
+    program, *words = _RELOAD[reload] if reload else ("",)
+    command = [program, *(["-c", str(Path(root, control))] if control else []), *words] if reload else []
+    return ZoneFiles(name, Path(root, settings["directory"]), nameservers=servers, reload=command)
 
 
 class ZoneFiles:
@@ -304,7 +293,7 @@ def _aims(before: Sequence[Line], batch: Batch) -> Sets:
     sets = _canonical(before, set(keys.values()))
     for change in batch.changes:
         key = keys[change.address]
-        swapped = record.swap(change, *sets.get(key, ((), None)))
+        swapped = record.swap(change.live, change.aim, *sets.get(key, ((), None)))
         if swapped is None:
             raise Conflict(f"{change.address} is no longer as it was read; nothing was written")
         sets[key] = swapped if swapped[0] else ((), None)

@@ -20,10 +20,11 @@ from reconciler.changes import Batch, Change
 from reconciler.errors import Conflict, ProviderError
 from reconciler.kinds import kinds
 from reconciler.model import Address, Resource, Scope
-from reconciler.providers import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.providers import Provider
 
 NAME = "live"  # what every provider under test is called
 OURS = Scope("a.example", "a.example", create=True)
