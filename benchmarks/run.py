@@ -34,7 +34,7 @@ FULL_SIZE = (2_000, 10_000)
 
 
 class Sample(NamedTuple):
-    """Wall-clock and processor time of the command, workers counted; `rss` is the peak of its largest process in bytes."""
+    """Wall-clock and processor time of a command with its workers, and the peak bytes of its largest process."""
 
     seconds: float
     cpu: float

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 FILE = "reconciler.yaml"
 
-SAME_SYSTEM = Rule("IN217", "error", "Two providers are one system", "Keep one of them; two would undo each other's work.")
+SAME_SYSTEM = Rule(
+    "IN217", "error", "Two providers are one system", "Keep one of them; two would undo each other's work."
+)
 ONE_SPACE = Rule("IN222", "error", "An id stands for two", "People and teams share one space of ids; rename one.")
-UNKNOWN_MEMBER = Rule("IN205", "error", "Not a person or team we know", "Add it to `people` or `teams`, or correct the id.")
+UNKNOWN_MEMBER = Rule(
+    "IN205", "error", "Not a person or team we know", "Add it to `people` or `teams`, or correct the id."
+)
 UNKNOWN_DEFAULT = Rule("IN208", "error", "Provider is not defined", "Add it under `providers`, or correct the name.")
 UNKNOWN_SERVER = Rule("IN207", "error", "Server is not defined", "Add it under `servers`, or correct the name.")
 

@@ -11,7 +11,6 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from reconciler.changes import Batch, Change, TenantPlan
 from reconciler.diff import resolve
 from reconciler.errors import ProviderError
 from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value
@@ -19,6 +18,8 @@ from reconciler.order import dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from reconciler.changes import Batch, Change, TenantPlan
 
 Live = Mapping[tuple[str, str], tuple[Resource, ...] | ProviderError]
 
@@ -52,11 +53,15 @@ Effect = Write | Read | Record
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a tenant's changes: `failed` says why, and also holds what was skipped because of it."""
+    """What became of a tenant's changes: `failed` says why, and also holds what was skipped because of it.
+
+    `errors` are the providers' own, also where a look then showed that the change was made all the same.
+    """
 
     tenant: str
     done: list[Change] = field(default_factory=list)
     failed: list[tuple[Change, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
@@ -119,6 +124,7 @@ class _Work:
 
     def doubt(self, changes: tuple[Change, ...], error: str) -> None:
         """The provider gave an error: whatever depends on these waits, and a look will tell what happened."""
+        self.outcome.errors.append(error)
         for change in changes:
             self.failed.add(change.address)
             self._unsure(change, error)
@@ -181,9 +187,7 @@ def _confirmed(change: Change, live: Resource | None) -> Entry | None:
     if change.entry is None or live is None or change.aim is None:
         return change.entry
     computed = {row.name: live.get(row.name) for row in change.kind.attributes if row.computed}
-    referring = {
-        name: change.aim.get(name) for name, said in change.entry.said.items() if _mentions_computed(said)
-    }
+    referring = {name: change.aim.get(name) for name, said in change.entry.said.items() if _mentions_computed(said)}
     return replace(change.entry, seen={**change.entry.seen, **computed, **referring})
 
 

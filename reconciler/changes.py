@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from reconciler.findings import Finding, Origin
 from reconciler.model import MISSING, Address, Entry, Kind, Resource, Scope, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.findings import Finding, Origin
 
 Verdict = Literal["applied", "nothing", "refused", "stale", "failed", "skipped"]
 

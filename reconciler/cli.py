@@ -14,59 +14,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler import __version__
+from reconciler.output import Output, fail, fail_with, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Sequence
 
-    from reconciler.changes import Plan
+    from reconciler.changes import Plan, TenantResult
     from reconciler.findings import Finding
-    from reconciler.reports.lines import Line
     from reconciler.session import Progress, Request
 
 DONE, ERROR, CHANGES, REFUSED, STALE, USAGE = 0, 1, 2, 3, 4, 64
 _WORST_FIRST = (ERROR, REFUSED, STALE, CHANGES, DONE)
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Where and how a command answers."""
-
-    format: str
-    file: str | None
-    color: bool
-    verbose: bool
-
-    def text(self, text: str) -> None:
-        """The command's answer, to the file or to standard output."""
-        if self.file is None:
-            click.echo(text.removesuffix("\n"))
-        else:
-            Path(self.file).write_text(text.removesuffix("\n") + "\n", encoding="utf-8")
-
-    def lines(self, lines: Iterable[Line]) -> None:
-        """Styled lines: through rich on a terminal, plain and never wrapped elsewhere."""
-        if self.file is None and sys.stdout.isatty():
-            _styled(lines, color=self.color)
-        else:
-            self.text("\n".join("".join(text for text, _ in line) for line in lines))
-
-
-def _styled(lines: Iterable[Line], *, color: bool) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, no_color=not color, soft_wrap=False)
-    for line in lines:
-        console.print(Text.assemble(*((text, style) for text, style in line)), emoji=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -81,7 +45,9 @@ def cli() -> None:
 def _common(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that mean the same everywhere."""
     options = [
-        click.option("--estate", type=click.Path(), default=".", metavar="DIR", help="The estate's folder (default: here)."),
+        click.option(
+            "--estate", type=click.Path(), default=".", metavar="DIR", help="The estate's folder (default: here)."
+        ),
         click.option("--rev", default="HEAD", metavar="COMMIT", help="The commit to read (default: HEAD)."),
         click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."),
         click.option("--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer to a file."),
@@ -120,8 +86,8 @@ def validate(form: str, worktree: bool, **options: Any) -> None:  # noqa: FBT001
     from reconciler.reports import data, lines
 
     output, request = _prepare(form, worktree=worktree, **options)
-    with _progress(output) as progress:
-        found = engine.validate(_with(request, progress))
+    with progress(output) as told:
+        found = engine.validate(_with(request, told))
     if form == "json":
         output.text(data.text(data.checked(found)))
         _announce(found.differing)
@@ -140,8 +106,8 @@ def plan(form: str, worktree: bool, exit_code: bool, **options: Any) -> None:  #
     from reconciler import engine
 
     output, request = _prepare(form, worktree=worktree, **options)
-    with _progress(output) as progress:
-        found = engine.plan(_with(request, progress))
+    with progress(output) as told:
+        found = engine.plan(_with(request, told))
     _show_plan(found, output)
     _leave(_plan_exit(found, exit_code=exit_code))
 
@@ -150,7 +116,9 @@ def plan(form: str, worktree: bool, exit_code: bool, **options: Any) -> None:  #
 @_common
 @_format("text", "json")
 @click.option("--yes", is_flag=True, help="Make what the plan shows now, without asking.")
-@click.option("--digest", "digests", multiple=True, metavar="D", help="Make exactly the plan (or tenant) of this digest.")
+@click.option(
+    "--digest", "digests", multiple=True, metavar="D", help="Make exactly the plan (or tenant) of this digest."
+)
 def apply(form: str, yes: bool, digests: tuple[str, ...], **options: Any) -> None:  # noqa: FBT001
     """Make live what the commit says, note it in the ledger, and read it again."""
     from reconciler import engine
@@ -160,22 +128,25 @@ def apply(form: str, yes: bool, digests: tuple[str, ...], **options: Any) -> Non
     if not yes and not digests and not asks:
         raise click.UsageError("say what was reviewed: --digest D, or --yes for what the plan shows now")
     output, request = _prepare(form, worktree=False, **options)
-    with _progress(output) as progress:
-        planned = engine.plan(_with(request, progress))
+    with progress(output) as told:
+        planned = engine.plan(_with(request, told))
     if form == "text":
         output.lines(lines.plan(planned, verbose=output.verbose))
     if not yes and not digests and not _agreed(planned):
         _leave(_plan_exit(planned, exit_code=False))
-    with _progress(output) as progress:
-        done = engine.apply(_with(request, progress), planned, digests or None)
+    with progress(output) as told:
+        done = engine.apply(_with(request, told), planned, digests or None)
     if form == "json":
         output.text(data.text(data.result(done)))
     else:
         output.lines(lines.result(done))
-    _leave(_worst([_plan_exit(planned, exit_code=False), *(_RESULT_EXITS.get(t.result, DONE) for t in done.tenants)]))
+    _leave(_worst([_plan_exit(planned, exit_code=False), *map(_result_exit, done.tenants)]))
 
 
-_RESULT_EXITS = {"failed": ERROR, "stale": STALE}
+def _result_exit(result: TenantResult) -> int:
+    if result.result == "failed" or result.error:
+        return ERROR
+    return STALE if result.result == "stale" else DONE
 
 
 def _agreed(planned: Plan) -> bool:
@@ -198,24 +169,10 @@ def _prepare(
     return Output(form, output, color, verbose), Request(root, rev, worktree, tenants)
 
 
-def _with(request: Request, progress: Progress) -> Request:
+def _with(request: Request, told: Progress) -> Request:
     from dataclasses import replace
 
-    return replace(request, progress=progress)
-
-
-@contextmanager
-def _progress(output: Output) -> Iterator[Progress]:
-    """A bar on stderr when that is a terminal and the work is long."""
-    if not sys.stderr.isatty() or output.format != "text":
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("tenants", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return replace(request, progress=told)
 
 
 def _show_plan(found: Plan, output: Output) -> None:
@@ -271,37 +228,14 @@ def main() -> None:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        _fail(f"reconciler: {error.format_message()}")
+        fail(f"reconciler: {error.format_message()}")
         sys.exit(USAGE)
     except InputError as error:
-        _fail_with(error.findings)
+        fail_with(error.findings)
         sys.exit(ERROR)
     except ReconcilerError as error:
-        _fail(f"reconciler: {error}")
+        fail(f"reconciler: {error}")
         sys.exit(ERROR)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ERROR)
-
-
-def _wants_json() -> bool:
-    arguments = sys.argv[1:]
-    return "--format=json" in arguments or any(a == "--format" and b == "json" for a, b in zip(arguments, arguments[1:]))
-
-
-def _fail(message: str) -> None:
-    click.echo(message, err=True)
-    if _wants_json():
-        from reconciler.reports import data
-
-        click.echo(data.text({"format": "reconciler.error/1", "error": message}))
-
-
-def _fail_with(findings: Sequence[Finding]) -> None:
-    from reconciler.reports import data, lines
-
-    if _wants_json():
-        click.echo(data.text(data.findings(None, findings)))
-        return
-    for line in lines.findings(findings):
-        click.echo("".join(text for text, _ in line), err=True)

@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
     from reconciler.model import Address, Resource
 
-TWO_TENANTS = Rule("IN202", "error", "Two tenants hold one domain", "A domain belongs to one tenant; take it out of the other.")
-TWICE = Rule("IN203", "error", "One name, two meanings", "A name stands once over mailboxes, shared, aliases and forwards.")
+TWO_TENANTS = Rule(
+    "IN202", "error", "Two tenants hold one domain", "A domain belongs to one tenant; take it out of the other."
+)
+TWICE = Rule(
+    "IN203", "error", "One name, two meanings", "A name stands once over mailboxes, shared, aliases and forwards."
+)
 NO_TEMPLATE = Rule("IN206", "error", "Template is not defined", "Add it under domain-templates/, or correct the name.")
 
 Render = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Baseline]
@@ -177,7 +181,9 @@ def _scopes(site: Site, found: Compiled) -> None:
         zone = site.names.get("zone", {})
         name = canonical.domain(zone.get("name", site.domain))
         if site.domain != name and not site.domain.endswith(f".{name}"):
-            site.report(BAD_NAME.at(site.domain, f"{site.domain} is not in the zone {name}.", site.at_dns("zone", "name")))
+            site.report(
+                BAD_NAME.at(site.domain, f"{site.domain} is not in the zone {name}.", site.at_dns("zone", "name"))
+            )
             return
         found.scopes.append((site.dns, Scope(site.domain, name, create=zone.get("create", False))))
 

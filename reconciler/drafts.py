@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from reconciler.ledger import Ledger
 from reconciler.plan import plan_tenant, scopes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from reconciler.apply import Live
     from reconciler.compile import Compiled
     from reconciler.estate import Tenant

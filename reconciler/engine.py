@@ -11,7 +11,6 @@ processes above some hundred files. Nothing here prints.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -24,6 +23,8 @@ from reconciler.review import digest, tenant_digest
 from reconciler.session import CHUNK, Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from reconciler.apply import Outcome, Record
     from reconciler.findings import Finding
     from reconciler.session import Request
@@ -38,7 +39,11 @@ def validate(request: Request) -> Checked:
 
         parts = session.over_tenants(job)
         across = session.across([links for links, _ in parts])
-        findings = [*session.findings, *(f for _, found in parts for f in found), *(f for x in across.values() for f in x)]
+        findings = [
+            *session.findings,
+            *(f for _, found in parts for f in found),
+            *(f for x in across.values() for f in x),
+        ]
         return Checked(session.estate.commit, in_order(findings), len(session.names), session.differing())
 
 
@@ -114,8 +119,9 @@ def _apply_wave(session: Session, planned: Plan, wave: Sequence[TenantPlan]) -> 
 
 
 def _result(outcome: Outcome) -> TenantResult:
-    if not outcome.failed:
-        return TenantResult(outcome.tenant, "applied" if outcome.done else "nothing", tuple(outcome.done))
-    error = outcome.failed[0][1]
-    rerun = f"reconciler apply --tenant {outcome.tenant} --yes"
-    return TenantResult(outcome.tenant, "failed", tuple(outcome.done), tuple(outcome.failed), error, rerun)
+    done, failed = tuple(outcome.done), tuple(outcome.failed)
+    error = outcome.errors[0] if outcome.errors else failed[0][1] if failed else None
+    if failed:
+        rerun = f"reconciler apply --tenant {outcome.tenant} --yes"
+        return TenantResult(outcome.tenant, "failed", done, failed, error, rerun)
+    return TenantResult(outcome.tenant, "applied" if done else "nothing", done, error=error)

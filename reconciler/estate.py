@@ -6,33 +6,39 @@ A bad reconciler.yaml stops everything; a bad template stops those that use it; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler import agency as agency_file
-from reconciler import documents, providers, schema
+from reconciler import documents, schema
 from reconciler.agency import Agency
 from reconciler.checks import declared
 from reconciler.compile import TWO_TENANTS, Compiled, Files, compile_tenant
 from reconciler.errors import InputError
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.history import Repository
+from reconciler.providers import _settings as settings
 from reconciler.templates import Library
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.documents import Document
     from reconciler.history import File
 
-NO_ESTATE = Rule("IN304", "error", "Not an estate", "Make one with `reconciler init DIR`, or name its folder with --estate.")
+NO_ESTATE = Rule(
+    "IN304", "error", "Not an estate", "Make one with `reconciler init DIR`, or name its folder with --estate."
+)
 LINK = Rule("IN220", "error", "Not a regular file", "Commit the file itself; links and submodules are not followed.")
-STRAY = Rule("IN223", "error", "This file has no meaning here", "See docs/reference/files.md for the places; move it or give it another suffix.")
+STRAY = Rule(
+    "IN223",
+    "error",
+    "This file has no meaning here",
+    "See docs/reference/files.md for the places; move it or give it another suffix.",
+)
 TENANT_ID = Rule("IN224", "error", "Not a tenant id", "Use lower-case letters, digits and hyphens, at most 32.")
-NO_TYPE = Rule("IN225", "error", "No such provider type", "Write one of the types there are.")
-SETTING = Rule("IN226", "error", "Provider settings do not fit its type", "See docs/reference/files.md for the settings of each type.")
 
 _TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _PLACES = re.compile(
@@ -40,7 +46,6 @@ _PLACES = re.compile(
 )
 _TEMPLATE = re.compile(r"domain-templates/(?P<name>[^/]+/[1-9][0-9]*)\.yaml")
 _SCHEMAS = {"domains": "domain", "dns": "dns", "tenant": "tenant", "control": "control"}
-_GENERAL = frozenset({"type", "read_only", "renamed_from"})
 
 
 @dataclass(slots=True)
@@ -160,7 +165,7 @@ class Estate:
             raise InputError(findings)
         self._documents[file.path] = document
         agency = Agency(document.data)
-        findings = self._located([*agency_file.check(agency), *_provider_settings(agency)])
+        findings = self._located([*agency_file.check(agency), *settings.check(agency)])
         if findings:
             raise InputError(findings)
         return agency
@@ -226,23 +231,3 @@ def _parsed(path: str, raw: bytes, kind: str, findings: list[Finding]) -> Docume
     problems = schema.validate(document, kind)
     findings += problems
     return None if problems else document
-
-
-def _provider_settings(agency: Agency) -> Iterator[Finding]:
-    for name, (side, settings) in agency.providers.items():
-        origin = Origin(agency_file.FILE, ("providers", side, name))
-        module = providers.module(settings["type"])
-        if module is None or module.SIDE not in {side, "any"}:
-            names = ", ".join(providers.types())
-            yield NO_TYPE.at(name, f"`{settings['type']}` is no {side} provider; there are {names}.", origin)
-            continue
-        yield from _settings(name, settings, module.REQUIRED, module.OPTIONAL, origin)
-
-
-def _settings(
-    name: str, settings: Mapping[str, Any], required: frozenset[str], optional: frozenset[str], origin: Origin
-) -> Iterator[Finding]:
-    for missing in sorted(required - settings.keys()):
-        yield SETTING.at(name, f"`{missing}` is missing.", origin)
-    for unknown in sorted(settings.keys() - required - optional - _GENERAL):
-        yield SETTING.at(name, f"`{unknown}` is none of its settings.", Origin(origin.file, (*origin.path, unknown)))

@@ -11,7 +11,6 @@ import os
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import InputError
@@ -19,9 +18,15 @@ from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
     from typing import IO
 
-NO_REPOSITORY = Rule("IN301", "error", "Not a Git repository", "Run `git init` here and commit the estate, or name its folder with --estate.")
+NO_REPOSITORY = Rule(
+    "IN301",
+    "error",
+    "Not a Git repository",
+    "Run `git init` here and commit the estate, or name its folder with --estate.",
+)
 NO_COMMIT = Rule("IN302", "error", "No such commit", "Commit the estate first, or correct the name after --rev.")
 NO_FOLDER = Rule("IN303", "error", "No such folder", "Name the estate's folder with --estate.")
 

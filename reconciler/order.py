@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from reconciler.model import Address, Resource
 
 CYCLE = Rule(
-    "PL216", "error", "These changes wait for each other", "Make it in two merges: first take one of the references out, then the rest."
+    "PL216",
+    "error",
+    "These changes wait for each other",
+    "Make it in two merges: first take one of the references out, then the rest.",
 )
 
 Key = tuple[str, str]

@@ -10,25 +10,33 @@ from graphlib import CycleError
 from typing import TYPE_CHECKING
 
 from reconciler import canonical
-from reconciler.apply import Live
 from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Unread, Waiting
 from reconciler.checks import planned
 from reconciler.checks.planned import Compared
-from reconciler.diff import Context, Outcome, compare, resolve
+from reconciler.diff import Outcome, compare, resolve
 from reconciler.errors import ProviderError
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.kinds import kinds
 from reconciler.model import MISSING, Address, Computed, Entry, Ref, Resource, Scope, Value
 from reconciler.order import CYCLE, batches, cycle
+from reconciler.thing import Context
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from reconciler.apply import Live
     from reconciler.compile import Compiled
 
-NO_PROVIDER = Rule("PL218", "error", "The ledger names a provider that is not configured", "Add it back under `providers` in reconciler.yaml.")
+NO_PROVIDER = Rule(
+    "PL218",
+    "error",
+    "The ledger names a provider that is not configured",
+    "Add it back under `providers` in reconciler.yaml.",
+)
 
-FIRST = Rule("PL209", "info", "First plan of this tenant", "The ledger is empty: equal things are adopted, nothing is removed.")
+FIRST = Rule(
+    "PL209", "info", "First plan of this tenant", "The ledger is empty: equal things are adopted, nothing is removed."
+)
 
 
 @dataclass(slots=True)
@@ -97,9 +105,7 @@ def _failed(live: Live) -> set[tuple[str, str]]:
     return {key for key, answer in live.items() if isinstance(answer, ProviderError)}
 
 
-def _there(
-    live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: _Draft
-) -> dict[Address, Resource]:
+def _there(live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: _Draft) -> dict[Address, Resource]:
     """What is there, but for what belongs to another declared domain inside the same zone."""
     found: dict[Address, Resource] = {}
     for provider, scope in asked:
@@ -201,9 +207,7 @@ def _after(there: Mapping[Address, Resource], changes: Iterable[Change]) -> dict
     return after
 
 
-def _ordered(
-    changes: list[Change], asked: Sequence[tuple[str, Scope]], draft: _Draft
-) -> tuple[Batch, ...]:
+def _ordered(changes: list[Change], asked: Sequence[tuple[str, Scope]], draft: _Draft) -> tuple[Batch, ...]:
     try:
         return batches(changes, {(provider, scope.domain): scope for provider, scope in asked})
     except CycleError as error:

@@ -6,17 +6,20 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from reconciler import runner
-from reconciler.changes import Links
 from reconciler.checks import across
-from reconciler.compile import Compiled
 from reconciler.estate import Estate, Tenant
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.ledger import Ledgers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.changes import Links
+    from reconciler.compile import Compiled
 
 CHUNK = 40  # tenants read, compared and applied together: enough to save round trips, few enough to stay small
 PARALLEL_FILES = 300  # below, starting worker processes costs more than it saves
@@ -58,7 +61,7 @@ class Session:
             *(NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown),
         ]
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

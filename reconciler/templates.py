@@ -24,10 +24,20 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
 
 EXPRESSION = Rule(
-    "IN230", "error", "Expression not allowed in a template", "Use names, attributes, constants and the filters join, default, lower, upper."
+    "IN230",
+    "error",
+    "Expression not allowed in a template",
+    "Use names, attributes, constants and the filters join, default, lower, upper.",
 )
-UNDEFINED = Rule("IN231", "error", "Template cannot be filled in", "Say the missing parameter under `with`, or the missing fact under `servers`.")
-PARAMETER = Rule("IN232", "error", "Not a value for this parameter", "See the template's `parameters` for what it takes.")
+UNDEFINED = Rule(
+    "IN231",
+    "error",
+    "Template cannot be filled in",
+    "Say the missing parameter under `with`, or the missing fact under `servers`.",
+)
+PARAMETER = Rule(
+    "IN232", "error", "Not a value for this parameter", "See the template's `parameters` for what it takes."
+)
 
 FILTERS = frozenset({"join", "default", "lower", "upper"})
 MAX_TEXT = 4096  # characters a rendered value may have: a DNS TXT value of that length is a mistake or an attack
@@ -59,9 +69,7 @@ class Template:
         records = tuple(
             self._record(record, names, facts) for record in self.data.get("records", ()) if _holds(record, values)
         )
-        aliases = {
-            name: self._fill(targets, names, facts) for name, targets in self.data.get("aliases", {}).items()
-        }
+        aliases = {name: self._fill(targets, names, facts) for name, targets in self.data.get("aliases", {}).items()}
         return Baseline(records, self.data.get("dkim"), aliases)
 
     def _parameters(self, said: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +124,9 @@ class Template:
         except (JinjaError, TypeError) as error:
             self._fail(UNDEFINED, f"{self.data['template']}: {error}", facts)
         if len(result) > MAX_TEXT or not result.isprintable():
-            self._fail(UNDEFINED, f"{self.data['template']} gives a text that is not one line of up to {MAX_TEXT}", facts)
+            self._fail(
+                UNDEFINED, f"{self.data['template']} gives a text that is not one line of up to {MAX_TEXT}", facts
+            )
         return result
 
     @cached_property

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from reconciler.compile import Compiled, Files
     from reconciler.findings import Finding
 
-ACROSS = Rule("RT004", "error", "Points into another tenant", "Tenants are islands; keep targets and members inside the tenant.")
+ACROSS = Rule(
+    "RT004", "error", "Points into another tenant", "Tenants are islands; keep targets and members inside the tenant."
+)
 
 
 def links(files: Files, compiled: Compiled, domains: Mapping[str, str], today: str) -> Links:

@@ -20,14 +20,34 @@ if TYPE_CHECKING:
     from reconciler.model import Resource, State
 
 NOWHERE = Rule("RT001", "error", "Points to nowhere", "Declare the address, or correct the target.")
-OUTSIDE = Rule("RT002", "error", "An alias leaves the estate", "Write it under `forwards`, with owner, reason, approver and end date.")
-TOO_EARLY = Rule("IN221", "warning", "Accepted, but not acted on yet", "This version does not act on the key; do not rely on it.")
-TWIN = Rule("IN218", "error", "Not a domain this one can be an alias of", "Name a domain of the same tenant that is no alias domain itself.")
-KEEP_COPY = Rule("IN215", "error", "Forward on a mailbox's own name", "Say `keep_copy: true` or `keep_copy: false` there.")
-FILE_NAME = Rule("IN201", "error", "File name and content differ", "Name file and folder like the id inside (A-labels).")
-NO_DOMAIN = Rule("IN209", "error", "DNS file without a domain file", "Add domains/<domain>.yaml: it says who owns the domain.")
+OUTSIDE = Rule(
+    "RT002",
+    "error",
+    "An alias leaves the estate",
+    "Write it under `forwards`, with owner, reason, approver and end date.",
+)
+TOO_EARLY = Rule(
+    "IN221", "warning", "Accepted, but not acted on yet", "This version does not act on the key; do not rely on it."
+)
+TWIN = Rule(
+    "IN218",
+    "error",
+    "Not a domain this one can be an alias of",
+    "Name a domain of the same tenant that is no alias domain itself.",
+)
+KEEP_COPY = Rule(
+    "IN215", "error", "Forward on a mailbox's own name", "Say `keep_copy: true` or `keep_copy: false` there."
+)
+FILE_NAME = Rule(
+    "IN201", "error", "File name and content differ", "Name file and folder like the id inside (A-labels)."
+)
+NO_DOMAIN = Rule(
+    "IN209", "error", "DNS file without a domain file", "Add domains/<domain>.yaml: it says who owns the domain."
+)
 NO_KEY = Rule("IN227", "error", "Signs with a key that is not declared", "Add the selector under `dkim: {keys: …}`.")
-NO_TENANT = Rule("IN219", "error", "Tenant without a tenant.yaml", "Add tenants/<tenant>/tenant.yaml with `tenant` and `name`.")
+NO_TENANT = Rule(
+    "IN219", "error", "Tenant without a tenant.yaml", "Add tenants/<tenant>/tenant.yaml with `tenant` and `name`."
+)
 
 
 def check(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str, str]) -> Iterator[Finding]:

@@ -19,17 +19,30 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
     from reconciler.model import Entry, Resource, Scope, State, Value
 
-DRIFT = Rule("PL201", "warning", "Changed outside Git", "Write the live value into the YAML, or put Git's back by hand.")
-OCCUPIED = Rule(
-    "PL208", "error", "The place is taken by something unmanaged", "Declare it in the YAML as it is, or remove it by hand; then plan again."
+DRIFT = Rule(
+    "PL201", "warning", "Changed outside Git", "Write the live value into the YAML, or put Git's back by hand."
 )
-UNSUPPORTED = Rule("PL211", "error", "The provider cannot store this", "Take it out of the YAML, or use another provider.")
+OCCUPIED = Rule(
+    "PL208",
+    "error",
+    "The place is taken by something unmanaged",
+    "Declare it in the YAML as it is, or remove it by hand; then plan again.",
+)
+UNSUPPORTED = Rule(
+    "PL211", "error", "The provider cannot store this", "Take it out of the YAML, or use another provider."
+)
 CAUTION = Rule("PL214", "warning", "Worth knowing before this is applied", "")
 MIGRATION = Rule(
-    "PL217", "error", "What keeps mail would change its provider", "Leave it where it is; moving kept data is not planned by this version."
+    "PL217",
+    "error",
+    "What keeps mail would change its provider",
+    "Leave it where it is; moving kept data is not planned by this version.",
 )
 RENAME = Rule(
-    "PL212", "error", "Renames are not made by this version", "Take `renamed_from` out: a new mailbox is made and the old one is retired."
+    "PL212",
+    "error",
+    "Renames are not made by this version",
+    "Take `renamed_from` out: a new mailbox is made and the old one is retired.",
 )
 
 
@@ -148,7 +161,9 @@ def _caution(change: Change, key: str, facts: Facts, said: set[tuple[str, str]])
 
 
 def _moved(compared: Compared) -> Iterator[Finding]:
-    homes = {(address.kind, address.name): address for address, entry in compared.base.items() if entry.keep is not None}
+    homes = {
+        (address.kind, address.name): address for address, entry in compared.base.items() if entry.keep is not None
+    }
     for address, resource in compared.state.items():
         old = homes.get((address.kind, address.name))
         if old is not None and old not in compared.state and old.provider != address.provider:

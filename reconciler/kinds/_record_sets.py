@@ -16,12 +16,24 @@ if TYPE_CHECKING:
 
     from reconciler.kinds.site import Site
 
-BAD_VALUE = Rule("IN210", "error", "Not a valid record value", "Correct the value; RFC 1035 and the type's own RFC say its form.")
-BAD_LABEL = Rule("IN211", "error", "Record name outside the domain", "Write names relative to the domain: `@`, `www`, `_dmarc`.")
-SECOND_TAG = Rule(
-    "IN212", "error", "Two values of one version tag", "A name has one SPF, DMARC or DKIM value: merge them, or say `mode: replace`."
+BAD_VALUE = Rule(
+    "IN210", "error", "Not a valid record value", "Correct the value; RFC 1035 and the type's own RFC say its form."
 )
-NO_MODE = Rule("IN213", "error", "Replaces the template's records without saying so", "Say `mode: replace` or `mode: drop`, with a reason.")
+BAD_LABEL = Rule(
+    "IN211", "error", "Record name outside the domain", "Write names relative to the domain: `@`, `www`, `_dmarc`."
+)
+SECOND_TAG = Rule(
+    "IN212",
+    "error",
+    "Two values of one version tag",
+    "A name has one SPF, DMARC or DKIM value: merge them, or say `mode: replace`.",
+)
+NO_MODE = Rule(
+    "IN213",
+    "error",
+    "Replaces the template's records without saying so",
+    "Say `mode: replace` or `mode: drop`, with a reason.",
+)
 NOTHING = Rule("IN214", "warning", "Nothing to drop", "The template does not set this; take the line out.")
 
 _RELATIVE = re.compile(r"(?:@|\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*)")

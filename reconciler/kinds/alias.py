@@ -57,9 +57,7 @@ def expand(site: Site) -> Iterator[Resource]:
             to = site.addresses(targets, path)
             extra = {} if isinstance(said, list) else {k: said[k] for k in _LOCAL if k in said}
             attributes = {"owner": site.boxes.get("owner"), **extra, "to": to}
-            yield KIND.resource(
-                site.mail, address, attributes, domain=site.domain, tenant=site.tenant, origin=origin
-            )
+            yield KIND.resource(site.mail, address, attributes, domain=site.domain, tenant=site.tenant, origin=origin)
 
 
 _LOCAL = ("owner", "reason", "approved_by", "expires")

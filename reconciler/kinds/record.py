@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _TAG = re.compile(r"v=(spf1|dmarc1|dkim1|stsv1|tlsrptv1)(?![a-z0-9])", re.IGNORECASE)
 _CAA = re.compile(r'(\d{1,3}) +([a-z0-9]+) +(?:"((?:[^"\\]|\\.)*)"|(\S+))', re.IGNORECASE)
+_TLSA = re.compile(r"([0-3]|255) +([01]|255) +([012]|255) +([0-9a-f ]+)")
+_TLSA_DIGITS = {"1": 64, "2": 128}  # of SHA-256 and SHA-512
+_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+|\.")
+_NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+")
 
 
 def rtype(name: str) -> str:
@@ -79,7 +83,8 @@ def swap(live: Resource | None, aim: Resource | None, there: Value, ttl: int | N
     if retimed and was_ttl not in {None, ttl}:
         return None
     values = _join({**{key: part for key, part in have.items() if key not in old}, **new})
-    return values, (wanted_ttl if retimed else None) or ttl or TTL
+    asked = wanted_ttl if retimed else None
+    return values, next(seconds for seconds in (asked, ttl, TTL) if seconds is not None)
 
 
 def _said(thing: Resource | None) -> tuple[Value, int | None]:
@@ -110,11 +115,12 @@ def _caa(text: str) -> str:
 
 
 def _tlsa(text: str) -> str:
-    usage, selector, matching, *digits = text.split()
-    data = "".join(digits).lower()
-    if not data or not re.fullmatch(r"(?:[0-9a-f]{2})+", data):
-        raise ValueError(f"{text!r} does not end in hexadecimal data (RFC 6698)")
-    return f"{int(usage)} {int(selector)} {int(matching)} {data}"
+    match = _TLSA.fullmatch(text.strip().lower())
+    digits = "" if match is None else match[4].replace(" ", "")
+    length = _TLSA_DIGITS.get("" if match is None else match[3], len(digits))
+    if match is None or len(digits) != length or len(digits) % 2:
+        raise ValueError(f"{text!r} is not a TLSA value such as `3 1 1 <64 hexadecimal digits>` (RFC 6698)")
+    return f"{match[1]} {match[2]} {match[3]} {digits}"
 
 
 _FORMS: dict[str, Callable[[str], str]] = {
@@ -133,8 +139,13 @@ TYPES = tuple(sorted(_FORMS))
 def check_value(type_: str, text: str) -> str:
     """The canonical form of a value a person wrote. Raises ValueError saying what is wrong with it."""
     value = _FORMS[type_](text)
+    target = value.rpartition(" ")[2]
+    if type_ in {"MX", "SRV"} and not _HOST.fullmatch(target):
+        raise ValueError(f"{text!r}: {target!r} is no host name (letters, digits, hyphens; RFC 1123)")
+    if type_ == "CNAME" and not _NAME.fullmatch(target):
+        raise ValueError(f"{text!r} is no domain name")
     if type_ in {"CNAME", "MX", "SRV"} and not text.endswith("."):
-        raise ValueError(f"{text!r}: the host name must end in a dot (it is absolute)")
+        raise ValueError(f"{text!r}: the name must end in a dot (it is absolute)")
     return value
 
 

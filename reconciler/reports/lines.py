@@ -6,7 +6,7 @@ A line is a tuple of spans (text, style); styles are words of rich's (`bold`, `r
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.model import MISSING, Computed
 from reconciler.review import digest
@@ -103,7 +103,7 @@ def _change(change: Change) -> Iterator[Line]:
         return
     for field, (old, new) in change.fields.items():
         if change.action != "create":
-            yield ((f"      {field}: {shown(field, old)} -> {shown(field, new)}", ""),)
+            yield ((f"      {field}: {moved(field, old, new)}", ""),)
         elif new != next(row.default for row in change.kind.attributes if row.name == field):
             yield ((f"      {field}: {shown(field, new)}", ""),)
     if change.action == "retire" and change.entry is not None:
@@ -195,9 +195,35 @@ def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
         yield ((f"  to go on: {tenant.rerun}", "bold"),)
 
 
+def moved(field: str, old: Value, new: Value) -> str:
+    """A change of value for people: of sets and maps what comes and goes, of anything else from and to."""
+    if not (old and new and isinstance(old, (tuple, dict)) and isinstance(new, (tuple, dict))):
+        return f"{shown(field, old)} -> {shown(field, new)}"
+    from deepdiff import DeepDiff
+
+    found = DeepDiff(_as_map(old), _as_map(new), view="tree")
+    parts = [f"- {_element(node, node.t1)}" for node in found.get("dictionary_item_removed", ())]
+    parts += [f"+ {_element(node, node.t2)}" for node in found.get("dictionary_item_added", ())]
+    parts += [f"{_element(node, '')}: {node.t1} -> {node.t2}" for node in found.get("values_changed", ())]
+    return ", ".join(visible(part) for part in sorted(parts))
+
+
+def _element(node: Any, right: str) -> str:
+    """What one difference is about: an address, or a member with its right."""
+    name = str(node.path(output_format="list")[-1])
+    return f"{name} ({right})" if right and right != name else name
+
+
+def _as_map(value: Value) -> dict[str, str]:
+    """Elements by what they are known by: a member by its name, anything else by itself."""
+    if isinstance(value, dict):
+        return {str(name): str(part) for name, part in value.items()}
+    return {shown("", item): shown("", item) for item in value}
+
+
 def shown(field: str, value: Value) -> str:
     """A value for people: sizes and times in units, sets as lists, nothing as `none`."""
-    if value is None or value is MISSING or value == () or value == {}:
+    if value is None or value is MISSING or value in ((), {}):
         return "none"
     if isinstance(value, Computed):
         return "(known after apply)"

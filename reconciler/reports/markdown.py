@@ -57,7 +57,9 @@ def _speaks(tenant: TenantPlan) -> bool:
 
 
 def _whole(tenant: TenantPlan) -> str:
-    body = [line for change in _first_destructive(tenant.changes) for line in (f"- {_headline(change)}", *_fields(change))]
+    body = [
+        line for change in _first_destructive(tenant.changes) for line in (f"- {_headline(change)}", *_fields(change))
+    ]
     return _folded(tenant, [*(_finding(f) for f in tenant.findings), "", *body])
 
 
@@ -72,7 +74,9 @@ def _counts(tenant: TenantPlan) -> str:
 
 
 def _folded(tenant: TenantPlan, body: list[str]) -> str:
-    return "\n".join([f"<details><summary><b>{tenant.tenant}</b>: {_summary(tenant)}</summary>", "", *body, "", "</details>", ""])
+    return "\n".join(
+        [f"<details><summary><b>{tenant.tenant}</b>: {_summary(tenant)}</summary>", "", *body, "", "</details>", ""]
+    )
 
 
 def _summary(tenant: TenantPlan) -> str:

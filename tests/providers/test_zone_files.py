@@ -126,8 +126,10 @@ def test_a_record_keeps_its_owner_when_the_line_before_goes(file: Path, zones: z
 
 def test_a_new_set_takes_the_default_ttl_and_a_shared_one_keeps_its_own(zones: zone_files.ZoneFiles) -> None:
     """Without a TTL of ours a set gets an hour; beside a neighbour's value the set's TTL stays."""
-    create(zones, OURS, [MX, record("TXT/a.example", "v=spf1 -all", ttl=60)])
+    uncached = record("A/now.a.example", "192.0.2.1", ttl=0)
+    create(zones, OURS, [MX, record("TXT/a.example", "v=spf1 -all", ttl=60), uncached])
     live = read(zones)
+    assert live[uncached.address].get("ttl") == 0
     assert (live[MX.address].get("ttl"), live[SPF.address].get("ttl")) == (3600, 3600)
 
 

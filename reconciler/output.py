@@ -1,0 +1,93 @@
+"""Where and how a command answers: plain text, styled lines on a terminal, a file, a progress bar."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.findings import Finding
+    from reconciler.reports.lines import Line
+    from reconciler.session import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where and how a command answers."""
+
+    format: str
+    file: str | None
+    color: bool
+    verbose: bool
+
+    def text(self, text: str) -> None:
+        """The command's answer, to the file or to standard output."""
+        if self.file is None:
+            click.echo(text.removesuffix("\n"))
+        else:
+            Path(self.file).write_text(text.removesuffix("\n") + "\n", encoding="utf-8")
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        """Styled lines: through rich on a terminal, plain and never wrapped elsewhere."""
+        if self.file is None and sys.stdout.isatty():
+            _styled(lines, color=self.color)
+        else:
+            self.text("\n".join("".join(text for text, _ in line) for line in lines))
+
+
+def _styled(lines: Iterable[Line], *, color: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, no_color=not color, soft_wrap=False)
+    for line in lines:
+        console.print(Text.assemble(*((text, style) for text, style in line)), emoji=False)
+
+
+@contextmanager
+def progress(output: Output) -> Iterator[Progress]:
+    """A bar on stderr when that is a terminal and the work is long."""
+    if not sys.stderr.isatty() or output.format != "text":
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("tenants", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _wants_json() -> bool:
+    arguments = sys.argv[1:]
+    return "--format=json" in arguments or any(
+        a == "--format" and b == "json" for a, b in itertools.pairwise(arguments)
+    )
+
+
+def fail(message: str) -> None:
+    """An error as one line; as a JSON document too where that was asked for."""
+    click.echo(message, err=True)
+    if _wants_json():
+        from reconciler.reports import data
+
+        click.echo(data.text({"format": "reconciler.error/1", "error": message}))
+
+
+def fail_with(findings: Sequence[Finding]) -> None:
+    """Findings that stop everything."""
+    from reconciler.reports import data, lines
+
+    if _wants_json():
+        click.echo(data.text(data.findings(None, findings)))
+        return
+    for line in lines.findings(findings):
+        click.echo("".join(text for text, _ in line), err=True)

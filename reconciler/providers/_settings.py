@@ -1,0 +1,46 @@
+"""Whether the providers in reconciler.yaml are of types there are, with the settings those take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler import agency as agency_file
+from reconciler import providers
+from reconciler.findings import Origin, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from reconciler.agency import Agency
+    from reconciler.findings import Finding
+
+NO_TYPE = Rule("IN225", "error", "No such provider type", "Write one of the types there are.")
+SETTING = Rule(
+    "IN226",
+    "error",
+    "Provider settings do not fit its type",
+    "See docs/reference/files.md for the settings of each type.",
+)
+_GENERAL = frozenset({"type", "read_only", "renamed_from"})
+
+
+def check(agency: Agency) -> Iterator[Finding]:
+    """A finding for each provider that could not be opened as it is written."""
+    for name, (side, settings) in agency.providers.items():
+        origin = Origin(agency_file.FILE, ("providers", side, name))
+        module = providers.module(settings["type"])
+        if module is None or module.SIDE not in {side, "any"}:
+            names = ", ".join(providers.types())
+            yield NO_TYPE.at(name, f"`{settings['type']}` is no {side} provider; there are {names}.", origin)
+            continue
+        yield from _settings(name, settings, module.REQUIRED, module.OPTIONAL, origin)
+
+
+def _settings(
+    name: str, settings: Mapping[str, Any], required: frozenset[str], optional: frozenset[str], origin: Origin
+) -> Iterator[Finding]:
+    for missing in sorted(required - settings.keys()):
+        yield SETTING.at(name, f"`{missing}` is missing.", origin)
+    for unknown in sorted(settings.keys() - required - optional - _GENERAL):
+        yield SETTING.at(name, f"`{unknown}` is none of its settings.", Origin(origin.file, (*origin.path, unknown)))
