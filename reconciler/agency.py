@@ -76,20 +76,25 @@ def check(agency: Agency) -> Iterator[Finding]:
 
 
 def _ids(agency: Agency) -> Iterator[Finding]:
-    teams = agency.data.get("teams", {})
-    for name in teams:
+    for name in agency.data.get("teams", {}):
         if name in agency.persons:
             yield ONE_SPACE.at(name, f"`{name}` is a person and a team.", Origin(FILE, ("teams", name)))
-        for index, member in enumerate(teams[name].get("members", ())):
-            if member not in agency.persons:
-                origin = Origin(FILE, ("teams", name, "members", index))
-                yield UNKNOWN_MEMBER.at(member, f"There is no person `{member}`.", origin)
-    for role, holders in agency.data.get("roles", {}).items():
-        for index, holder in enumerate(holders):
-            if holder not in agency.ids:
+    yield from unknown(FILE, agency.data, agency.persons, agency.ids)
+
+
+def unknown(file: str, data: Mapping[str, Any], persons: frozenset[str], ids: frozenset[str]) -> Iterator[Finding]:
+    """Members of a file's `teams` that are no person, and holders of its `roles` that are no person or team."""
+    for team, said in data.get("teams", {}).items():
+        for index, member in enumerate(said.get("members", ())):
+            if member not in persons:
                 yield UNKNOWN_MEMBER.at(
-                    holder, f"There is no person or team `{holder}`.", Origin(FILE, ("roles", role, index))
+                    member, f"There is no person `{member}`.", Origin(file, ("teams", team, "members", index))
                 )
+    for role, holders in data.get("roles", {}).items():
+        for index, holder in enumerate(holders):
+            if holder not in ids:
+                what = f"There is no person or team `{holder}`."
+                yield UNKNOWN_MEMBER.at(holder, what, Origin(file, ("roles", role, index)))
 
 
 def _systems(agency: Agency) -> Iterator[Finding]:

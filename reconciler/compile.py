@@ -88,6 +88,7 @@ def _site(
 ) -> Iterator[Site]:
     """The domain as a site, or nothing when something it needs is not defined (which is reported)."""
     names = files.dns.get(stem, {})
+    boxes_file = f"{files.folder}/domains/{stem}.yaml"
     names_file = f"{files.folder}/dns/{stem}.yaml" if names else ""
     nearest = _Nearest(files, stem, boxes, names, agency, report)
     mail, dns = nearest.provider("mail"), nearest.provider("dns")
@@ -96,7 +97,7 @@ def _site(
         return
     defaults = agency.defaults
     yield Site(
-        files.tenant, stem, mail, dns, boxes, f"{files.folder}/domains/{stem}.yaml", names, names_file, baseline, report,
+        files.tenant, stem, mail, dns, boxes, boxes_file, names, names_file, baseline, report,
         quota=nearest.said("quota"),
         initial_quota=defaults.get("quota"),
         initial_ttl=canonical.seconds(defaults.get("ttl", "1 hour")),
@@ -145,6 +146,14 @@ class _Nearest:
         levels = (self.agency.defaults, self.files.control, self.names)
         return {key: value for level in levels for key, value in level.get("with", {}).items()}
 
+    def parameter_places(self) -> dict[str, Origin]:
+        """{parameter: where its value stands}."""
+        return {
+            key: Origin(file, ("defaults", "with", key) if file == "reconciler.yaml" else ("with", key))
+            for file, level in reversed(self._levels())
+            for key in level.get("with", {})
+        }
+
     def provider(self, side: str) -> str | None:
         name, origin = self.find(side)
         if name is not None and self.agency.providers.get(name, ("", {}))[0] != side:
@@ -164,7 +173,8 @@ class _Nearest:
 
 def _baseline(nearest: _Nearest, domain: str, render: Render) -> Baseline | None:
     name, origin = nearest.find("template")
-    facts = {"domain": domain, "server": nearest.server(), "said": nearest.names.get("with", {}), "origin": origin}
+    said, places = nearest.names.get("with", {}), nearest.parameter_places()
+    facts = {"domain": domain, "server": nearest.server(), "said": said, "places": places, "origin": origin}
     if name is None or nearest.failed:
         return Baseline()
     try:

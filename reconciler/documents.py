@@ -47,6 +47,7 @@ EMPTY = Rule("IN016", "error", "a key without a value", "Write the value, or tak
 NUMBER = Rule("IN017", "error", "a number with too many digits", "Put it in quotes if it is text.")
 MORE = Rule("IN018", "error", "more findings than are shown", "Correct the ones before this one, then validate again.")
 
+_SCALAR, _MAPPING_END = yaml.ScalarEvent, yaml.MappingEndEvent  # looked up once: they are asked for at every event
 _NEVER = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # C1, separators, bidi, BOM
 _IN_FILE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f{_NEVER}]")
 _IN_VALUE = re.compile(f"[\x00-\x1f{_NEVER}]")
@@ -187,7 +188,7 @@ class _Builder:
 
     def value(self, event: Any, owner: Any, level: int) -> Any:
         """What begins at `event`; `owner` is where a missing value is shown: its key, or itself in a list."""
-        if type(event) is yaml.ScalarEvent:
+        if type(event) is _SCALAR:
             return self.scalar(event, owner)
         self.plain(event)
         if type(event) is yaml.AliasEvent:
@@ -199,9 +200,10 @@ class _Builder:
     def mapping(self, level: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         seen: dict[str, Any] = {}
-        while type(event := self.next()) is not yaml.MappingEndEvent:
+        while type(event := self.next()) is not _MAPPING_END:
             key = self.key(event, seen, level)
-            data[key] = self.value(self.next(), event, level + 1)
+            inner = self.next()  # most values are single words: the shorter way for them
+            data[key] = self.scalar(inner, event) if type(inner) is _SCALAR else self.value(inner, event, level + 1)
         return data
 
     def sequence(self, level: int) -> list[Any]:
@@ -212,12 +214,13 @@ class _Builder:
 
     def key(self, event: Any, seen: dict[str, Any], level: int) -> str:
         """The key as written. `seen` maps the keys of its mapping, in lower case, to the events they came in."""
-        if type(event) is not yaml.ScalarEvent:
+        if type(event) is not _SCALAR:
             self.problem(COMPLEX, event, "Keys are single words or addresses.")
             self.value(event, event, level + 1)
             return ""
-        self.plain(event)
         text: str = event.value
+        if event.anchor is not None or event.tag is not None or not text.isprintable():
+            self.plain(event)
         if (first := seen.setdefault(text.lower(), event)) is not event:
             self.problem(DUPLICATE, event, f"`{text}` stands in line {first.start_mark.line + 1} already.")
         if text in {"", "<<"}:
@@ -225,8 +228,9 @@ class _Builder:
         return text
 
     def scalar(self, event: Any, owner: Any) -> str | int | bool | None:
-        self.plain(event)
         text: str = event.value
+        if event.anchor is not None or event.tag is not None or not text.isprintable():
+            self.plain(event)
         if not event.implicit[0]:
             return text  # in quotes, or a block
         if text in _WORDS:

@@ -17,7 +17,7 @@ from reconciler.errors import InputError
 from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import IO
 
@@ -120,22 +120,30 @@ class Repository:
     def _batch(self) -> subprocess.Popen[bytes]:
         """One `cat-file` a process: a forked worker must not talk into its parent's."""
         if self._reader is None or self._reader[0] != os.getpid():
-            command = ["git", *_OPTIONS, "cat-file", "--batch"]
-            process = subprocess.Popen(  # noqa: S603  (a fixed program, no shell)
-                command, cwd=self.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                env={**os.environ, **_ENVIRONMENT},
-            )  # fmt: skip
+            process = self._start("cat-file", "--batch", stdin=subprocess.PIPE)
             self._reader = (os.getpid(), process)
         return self._reader[1]
 
-    def changed_in_worktree(self, paths: Sequence[str]) -> list[str]:
-        """Files at or below `paths` that the working tree has otherwise than HEAD, or has and Git does not know."""
-        if not paths:
-            return []
+    def changed_in_worktree(self, paths: Sequence[str]) -> Callable[[], list[str]]:
+        """Starts to look for files at or below `paths` that the working tree has otherwise than HEAD, or has and
+        Git does not know; call what it gives for the answer. Git looks at each file's time: that takes a while.
+        """
         arguments = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *paths)
-        found = self.git(*arguments).decode(errors="surrogateescape").split("\0")
-        prefix = self.git("rev-parse", "--show-prefix").decode().strip()
-        return [entry[3:].removeprefix(prefix) for entry in found if entry]
+        process = self._start(*arguments, stderr=subprocess.DEVNULL)
+
+        def answer() -> list[str]:
+            found = process.communicate()[0].decode(errors="surrogateescape").split("\0")
+            prefix = self.git("rev-parse", "--show-prefix").decode().strip() if any(found) else ""
+            return [entry[3:].removeprefix(prefix) for entry in found if entry]
+
+        return answer
+
+    def _start(self, *arguments: str, stdin: int | None = None, stderr: int | None = None) -> subprocess.Popen[bytes]:
+        command = ["git", *_OPTIONS, *arguments]
+        return subprocess.Popen(  # noqa: S603  (a fixed program, no shell)
+            command, cwd=self.root, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
+            env={**os.environ, **_ENVIRONMENT},
+        )  # fmt: skip
 
     def authors(self, base: str | None, commit: str, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
         """{path: (commit, author)} of the last change to each path after `base` (None: in all of history)."""

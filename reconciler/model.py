@@ -144,6 +144,14 @@ class Kind:
     risky: Callable[[Resource, frozenset[str]], bool] = lambda _resource, _inside: False  # unmanaged: high risk
 
     @cached_property
+    def _normals(self) -> dict[str, Callable[[str, Value], Value]]:
+        return {row.name: row.normal for row in self.attributes}
+
+    @cached_property
+    def _defaults(self) -> dict[str, Value]:
+        return {row.name: row.default for row in self.attributes if row.default is not MISSING}
+
+    @cached_property
     def compared(self) -> tuple[Attribute, ...]:
         """The rows that are compared with live: all but the local ones."""
         return tuple(row for row in self.attributes if not row.local)
@@ -164,15 +172,10 @@ class Kind:
 
         Raises KeyError for an attribute the table does not have: a programming mistake, not a user's.
         """
-        key, values, filled = self.key(name), dict(attributes), {}
-        for row in self.attributes:
-            value = values.pop(row.name, MISSING)
-            if value is not MISSING:
-                filled[row.name] = row.normal(key, value)
-            elif row.default is not MISSING:
-                filled[row.name] = row.default
-        if values:
-            raise KeyError(f"{self.name} has no attribute {sorted(values)}")
+        key, filled = self.key(name), dict(self._defaults)
+        for attribute, value in attributes.items():
+            normal = self._normals[attribute]
+            filled[attribute] = value if normal is _as_is else normal(key, value)
         return Resource(Address(provider, self.name, key), filled, domain, tenant, origin, initial or {}, keep)
 
 

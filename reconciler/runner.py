@@ -1,10 +1,11 @@
-"""Performs effects: opens providers, reads and writes them, for many tenants at once, in worker processes where it pays."""
+"""Performs effects: opens providers, reads and writes them, for many tenants at once, in processes where it pays."""
 
 from __future__ import annotations
 
 import os
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler import providers
@@ -13,7 +14,6 @@ from reconciler.errors import ProviderError, Refused
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from pathlib import Path
 
     from reconciler.agency import Agency
     from reconciler.changes import Batch
@@ -85,8 +85,7 @@ def _secret_file(provider: str, key: str, name: str) -> str:
     if folder is None or "/" in name or name.startswith("."):
         raise Refused(f"{provider}: `{key}` wants the file {name} under $RECONCILER_SECRETS")
     try:
-        with open(os.path.join(folder, name), encoding="utf-8") as file:
-            return file.read().strip()
+        return Path(folder, name).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise Refused(f"{provider}: `{key}`: {name} under $RECONCILER_SECRETS: {error.strerror}") from None
 
@@ -131,7 +130,7 @@ def _answer(effect: Effect, live: Live) -> Any:
 def spread(
     job: Callable[[Sequence[Item]], Answer], items: Sequence[Item], *, size: int, workers: int
 ) -> Iterator[Answer]:
-    """`job` over the items in chunks of `size`, in `workers` processes (forked: they inherit, nothing is pickled in)."""
+    """`job` over the items in chunks of `size`, in `workers` forked processes: they inherit, nothing is sent in."""
     chunks = [items[start : start + size] for start in range(0, len(items), size)]
     if workers < 2 or len(chunks) < 2:
         yield from map(job, chunks)

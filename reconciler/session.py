@@ -47,6 +47,7 @@ class Session:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.estate = Estate(request.root, request.revision, worktree=request.worktree)
+        self._differing = self._look_for_differing()
         self.ledgers = Ledgers(self.estate.repository)
         self.tips: Mapping[str, str] = self.ledgers.tips()
         self.world = runner.World(self.estate.agency, request.root)
@@ -102,9 +103,13 @@ class Session:
             found.setdefault(name, []).append(finding)
         return found
 
-    def differing(self) -> tuple[str, ...]:
+    def _look_for_differing(self) -> Callable[[], list[str]]:
         """Files of what is read that the working tree has otherwise than HEAD, where HEAD is what is read."""
         if self.request.worktree or self.request.revision != "HEAD":
-            return ()
+            return list
         tenants = [f"tenants/{name}" for name in self.request.tenants] or ["tenants"]
-        return tuple(self.estate.repository.changed_in_worktree(["reconciler.yaml", "domain-templates", *tenants]))
+        return self.estate.repository.changed_in_worktree(["reconciler.yaml", "domain-templates", *tenants])
+
+    def differing(self) -> tuple[str, ...]:
+        """The answer to the question that was asked when the session was opened."""
+        return tuple(self._differing())

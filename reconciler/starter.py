@@ -26,14 +26,25 @@ providers:
   dns:
     zones: {type: zone_files, directory: var/zones, nameservers: [ns1.agency.example]}
 servers:
-  primary: {mx: ["10 mx1.agency.example."], spf: spf.agency.example, submission: smtp.agency.example, imap: imap.agency.example}
+  primary:
+    mx: ["10 mx1.agency.example."]
+    spf: spf.agency.example
+    submission: smtp.agency.example
+    imap: imap.agency.example
 people:
   anna: {name: Anna Ops, contact: "+49 30 1234567"}
 teams:
   ops: {members: [anna]}
 roles: {dns_auth: [ops], mailbox_admin: [ops], reset_approver: [ops]}
 inside: [agency.example]
-defaults: {mail: mailhost, dns: zones, server: primary, template: standard/1, quota: 5 GiB, ttl: 1 hour, retention: 30 days}
+defaults:
+  mail: mailhost
+  dns: zones
+  server: primary
+  template: standard/1
+  quota: 5 GiB
+  ttl: 1 hour
+  retention: 30 days
 """
 
 _README = f"""\

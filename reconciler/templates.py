@@ -77,13 +77,13 @@ class Template:
         known = self.data.get("parameters", {})
         for name in facts["said"]:
             if name not in known:
-                self._fail(PARAMETER, f"`{name}` is no parameter of {self.data['template']}", facts, ("with", name))
+                self._fail(PARAMETER, f"`{name}` is no parameter of {self.data['template']}", facts, name)
         values = {}
         for name, rule in known.items():
             value = said.get(name, rule.get("default"))
             if value is None or not _fits(value, rule):
                 what = f"`{name}` cannot be {value!r}" if name in said else f"`{name}` must be given"
-                self._fail(PARAMETER, what, facts, ("with", name))
+                self._fail(PARAMETER, what, facts, name)
             values[name] = value
         return values
 
@@ -134,12 +134,10 @@ class Template:
         from jinja2 import StrictUndefined
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)  # noqa: S701  (DNS text, no HTML)
+        return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
 
-    def _fail(self, rule: Rule, what: str, facts: Mapping[str, Any], path: tuple[str, ...] = ()) -> Any:
-        origin = facts["origin"]
-        if path and path[1] in facts["said"]:
-            origin = Origin(origin.file, path)
+    def _fail(self, rule: Rule, what: str, facts: Mapping[str, Any], parameter: str = "") -> Any:
+        origin = facts["places"].get(parameter, facts["origin"])
         raise TemplateError(rule.at(facts["domain"], f"{what}.", origin))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import canonical
 from reconciler.changes import Links
-from reconciler.checks.declared import NOWHERE, Answered, pointed_at
+from reconciler.checks.declared import NOWHERE, Answered, pointed_at, pointer
 from reconciler.findings import Rule
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def links(files: Files, compiled: Compiled, domains: Mapping[str, str], today: s
     """What a tenant leaves: the addresses it answers for by name, its pointers outward, what it accepts."""
     answered = Answered(compiled.state)
     outward = tuple(
-        (resource.address.name, target, resource.origin)
+        (resource.address.name, target, pointer(files, resource, target))
         for resource in compiled.state.values()
         for target in pointed_at(resource)
         if domains.get(canonical.domain_of(target), files.tenant) != files.tenant and resource.origin is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.agency import UNKNOWN_MEMBER
+from reconciler.agency import ONE_SPACE, UNKNOWN_MEMBER, unknown
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import dkim_key
 from reconciler.kinds.site import BAD_NAME
@@ -93,14 +93,21 @@ def _keep_copies(files: Files) -> Iterator[Finding]:
 
 
 def _people(files: Files, agency: Agency) -> Iterator[Finding]:
-    persons = agency.persons | frozenset(files.tenant_file.get("people", {}))
-    ids = agency.ids | persons
+    people, teams = files.tenant_file.get("people", {}), files.tenant_file.get("teams", {})
+    persons = agency.persons | people.keys()
+    ids = agency.ids | persons | teams.keys()
     for file, document in _documents(files):
         for path, key, value in _mentions(document, ()):
             known = persons if key in {"owner", "sponsor", "successor"} else ids
             if value not in known:
                 who = "person" if known is persons else "person or team"
                 yield UNKNOWN_MEMBER.at(value, f"There is no {who} `{value}`.", Origin(file, path))
+    yield from unknown(f"{files.folder}/tenant.yaml", files.tenant_file, persons, ids)
+    yield from unknown(f"{files.folder}/control.yaml", files.control, persons, ids)
+    for section, clashing in (("people", people.keys() & agency.ids), ("teams", teams.keys() & (agency.ids | persons))):
+        for name in sorted(clashing):
+            what = f"`{name}` is another person or team too."
+            yield ONE_SPACE.at(name, what, Origin(f"{files.folder}/tenant.yaml", (section, name)))
 
 
 _PEOPLE = frozenset({"owner", "approved_by", "held_by", "sponsor", "successor"})
@@ -149,17 +156,30 @@ def _targets(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[
         for target in pointed_at(resource):
             holder = domains.get(canonical.domain_of(target))
             if target not in answered and holder in {files.tenant, None}:
-                yield from _astray(resource, target, holder, agency)
+                yield from _astray(resource, target, holder, agency, pointer(files, resource, target))
 
 
-def _astray(resource: Resource, target: str, holder: str | None, agency: Agency) -> Iterator[Finding]:
+def _astray(resource: Resource, target: str, holder: str | None, agency: Agency, origin: Origin) -> Iterator[Finding]:
     """A target that this tenant does not answer for; what belongs to another tenant is for `across`."""
-    name, origin = resource.address.name, resource.origin
-    assert origin is not None
+    name = resource.address.name
     if holder is not None:
         yield NOWHERE.at(name, f"{target} is not declared in this tenant.", origin)
     elif canonical.domain_of(target) not in agency.inside and origin.path[:1] != ("forwards",):
         yield OUTSIDE.at(name, f"{target} is neither in the estate nor in `inside`.", origin)
+
+
+def pointer(files: Files, resource: Resource, target: str) -> Origin:
+    """Where a resource names a target: the item of its list of targets or members; a template's, where that is used."""
+    assert resource.origin is not None
+    file, path = resource.origin.file, resource.origin.path
+    node: Any = files.domains[resource.domain] if file.startswith(f"{files.folder}/domains/") else {}
+    for step in path:
+        node = node.get(step, {}) if isinstance(node, dict) else {}
+    key = next((key for key in ("to", "members") if isinstance(node, dict) and key in node), None)
+    said, path = (node[key], (*path, key)) if key else (node, path)
+    places = dict(enumerate(said)) if isinstance(said, list) else {member: member for member in said}
+    found = (place for place, text in places.items() if canonical.address(text, resource.domain) == target)
+    return Origin(file, (*path, *list(found)[:1]))
 
 
 def pointed_at(resource: Resource) -> Iterable[str]:

@@ -35,6 +35,7 @@ def expand(site: Site) -> Iterator[Resource]:
     if found is None or site.mail is None or not found[0].get("sign"):
         return
     block, origin = found
+    place = site.at_dns("dkim", "sign") if origin.path == ("dkim",) else origin
     yield KIND.resource(
-        site.mail, site.domain, {"selectors": block["sign"]}, domain=site.domain, tenant=site.tenant, origin=origin
+        site.mail, site.domain, {"selectors": block["sign"]}, domain=site.domain, tenant=site.tenant, origin=place
     )

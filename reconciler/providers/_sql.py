@@ -229,7 +229,7 @@ def _sqlite(target: _Target, mode: str) -> tuple[Any, type[Exception]]:
     file = target.file
     if mode == "rwc":
         file.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o640))  # it will hold hashes and private keys
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o666))  # less the umask; who may read it: docs/servers.md
     elif not file.exists():
         return sqlite3.connect(":memory:"), sqlite3.Error
     elif file.is_dir():

@@ -1,0 +1,74 @@
+"""`python -m tests.findings_page` writes docs/findings.md: every rule in the code, so that the page cannot lag behind.
+
+`tests/test_docs.py` fails while the page is not what this makes.
+"""
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+from types import ModuleType
+
+import reconciler
+from reconciler.findings import Rule
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "findings.md"
+FAMILIES = {
+    "IN": ("Input", "What somebody wrote cannot be used. An error stops its tenant, or whatever uses it, with exit code 1."),
+    "RT": ("Routing", "Where mail would go, or who would read it. An error refuses its tenant: `plan` and `apply` end with 3, `validate` with 1."),
+    "PL": ("Plan", "What making it so would do to what is live. An error refuses its tenant with exit code 3; PL301 stops it with 1."),
+}
+HEAD = """\
+# Findings
+
+<!-- Made by `python -m tests.findings_page`; edit the rules in the code instead. -->
+
+Whatever is found has a code, which never changes its meaning, a severity and a place. An *error* stops or refuses, a *warning* is to be read and an
+*info* to be known; warnings change no exit code. The finding itself names the thing it is about and says what it met there.
+
+A finding of routing or of a plan is lifted by name, code and subject as it prints them, with an `accept` entry in the tenant's
+[control.yaml](reference/files.md#tenantstenantcontrolyaml); RT004 needs one on both sides, and a finding of input is never lifted.
+"""
+
+
+def modules() -> list[ModuleType]:
+    """Every module of the package but `__main__`, which runs when it is imported."""
+    names = [info.name for info in pkgutil.walk_packages(reconciler.__path__, "reconciler.")]
+    return [importlib.import_module(name) for name in sorted(names) if not name.endswith("__main__")]
+
+
+def rules() -> list[tuple[Rule, str]]:
+    """(rule, dotted name of the module that makes it), by code."""
+    found = []
+    for module in modules():
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        made = re.findall(r"^(\w+) = Rule\(", source, re.MULTILINE)
+        assert len(made) == len(re.findall(r"\bRule\(", source)), f"{module.__name__}: a rule is not a constant"
+        found += [(getattr(module, name), module.__name__) for name in made if module.__name__ != Rule.__module__]
+    return sorted(found, key=lambda pair: pair[0].code)
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for family, (title, text) in FAMILIES.items():
+        rows = [_row(rule, module) for rule, module in rules() if rule.code.startswith(family)]
+        parts += [f"\n## {title}\n\n{text}\n\n| code | | what | what to do | made in |\n|---|---|---|---|---|\n", *rows]
+    return "".join(parts)
+
+
+def _row(rule: Rule, module: str) -> str:
+    summary, fix = (text[:1].upper() + text[1:] for text in (rule.summary, rule.fix or "The finding says it."))
+    file = module.removeprefix("reconciler.").replace(".", "/") + ".py"
+    return f"| {rule.code} | {rule.severity} | {_cell(summary)} | {_cell(fix)} | `{file}` |\n"
+
+
+def _cell(text: str) -> str:
+    """Text that no table and no HTML takes for its own: `<domain>` would vanish, a bar would end the cell."""
+    pieces = re.split(r"(`[^`]*`)", text)
+    escaped = [piece if piece.startswith("`") else piece.replace("<", "&lt;").replace("*", "\\*") for piece in pieces]
+    return "".join(escaped).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

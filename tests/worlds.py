@@ -1,0 +1,228 @@
+"""Small worlds for tests of the core: what Git says, what is live, what the ledger has; no files, no processes.
+
+    world = World(domain("a.example"), mailbox("jane@a.example"))      # what is live already
+    plan = world.plan([domain("a.example"), alias("info@a.example", "jane@a.example")])
+    outcome = world.apply(plan)
+    world.live, world.ledger.entries
+
+The live systems are two of the `memory` type, one for mail, one for DNS: they refuse what points to nowhere, names that
+are taken and changes that are stale. The ledger goes through its text form after every run, as the real one does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from reconciler import apply as applying
+from reconciler import canonical, ledger, runner
+from reconciler.apply import Live, Outcome, Record
+from reconciler.changes import Batch, Change, Facts, TenantPlan
+from reconciler.compile import Compiled
+from reconciler.findings import Origin
+from reconciler.kinds import dkim_key, kinds
+from reconciler.kinds.record import label
+from reconciler.model import Address, Computed, Entry, Resource, Scope
+from reconciler.plan import plan_tenant, scopes
+from reconciler.providers.memory import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+MAIL, DNS = "mailhost", "zones"
+TENANT, TODAY, COMMIT = "acme", "2026-11-24", "c0ffee"
+SIDES = {MAIL: "mail", DNS: "dns"}
+KEEP, OVERLAP = 30, 7  # days
+QUOTA, TTL = 5 * 2**30, 3600  # what new things start with: bytes, seconds
+
+
+# ---------------------------------------------------------------------- things
+
+
+def thing(kind: str, name: str, /, *, keep: int | None = None, initial: dict[str, Any] | None = None, **said: Any) -> Resource:
+    """A resource as Git declares it; its domain is the last two labels of its name."""
+    host = canonical.domain_of(label(name) if kind == "record" else name)
+    home = ".".join(host.split(".")[-2:])
+    origin = Origin(f"tenants/{TENANT}/{'dns' if kind == 'record' else 'domains'}/{home}.yaml", (kind, name))
+    provider = DNS if kind == "record" else MAIL
+    return kinds()[kind].resource(
+        provider, name, said, domain=home, tenant=TENANT, origin=origin, initial=initial, keep=keep
+    )
+
+
+def domain(name: str, **said: Any) -> Resource:
+    return thing("domain", name, **said)
+
+
+def mailbox(name: str, **said: Any) -> Resource:
+    return thing("mailbox", name, keep=KEEP, initial={} if "quota" in said else {"quota": QUOTA}, **said)
+
+
+def shared(name: str, **members: str) -> Resource:
+    """A shared mailbox; members are local parts of its own domain."""
+    host = canonical.domain_of(name)
+    return mailbox(name, login=False, members={f"{member}@{host}": right for member, right in members.items()})
+
+
+def alias(name: str, *to: str, **said: Any) -> Resource:
+    return thing("alias", name, to=to, **said)
+
+
+def record(name: str, *values: Any, **said: Any) -> Resource:
+    """`record("MX/a.example", "10 mx.agency.example.")`."""
+    keep = OVERLAP if any(isinstance(value, Computed) for value in values) else None
+    return thing("record", name, keep=keep, initial={} if "ttl" in said else {"ttl": TTL}, values=values, **said)
+
+
+def key(selector: str, host: str, **said: Any) -> Resource:
+    return thing("dkim_key", dkim_key.name(selector, host), keep=OVERLAP, **{"type": "rsa", "bits": 2048, **said})
+
+
+def key_record(selector: str, host: str) -> Resource:
+    """The record of a key, whose text is known when the key was made."""
+    name = dkim_key.name(selector, host)
+    return record(f"TXT/{name}", Computed(Address(MAIL, "dkim_key", name), "public"))
+
+
+def signing(host: str, *selectors: str) -> Resource:
+    return thing("dkim_signing", host, selectors=selectors)
+
+
+def dkim(host: str, *selectors: str) -> list[Resource]:
+    """Keys, their records, and the signing with all of them."""
+    both = [part for selector in selectors for part in (key(selector, host), key_record(selector, host))]
+    return [*both, signing(host, *selectors)]
+
+
+def entry(said: Resource, **parts: Any) -> Entry:
+    """The ledger's line of a thing that was applied as Git said it."""
+    line = Entry(said=dict(said.attributes), domain=said.domain, keep=said.keep, commit=COMMIT)
+    return replace(line, **parts)
+
+
+def retired(box: Resource) -> Resource:
+    """A thing in its retired form."""
+    return box.having(**kinds()[box.address.kind].retired)
+
+
+def change(live: Resource | None, aim: Resource | None, *, desired: Resource | None = None, **parts: Any) -> Change:
+    """A declared change of one thing; a retirement has an aim and no `desired`, everything else wants its aim."""
+    found = aim or live
+    assert found is not None
+    kind = kinds()[found.address.kind]
+    goes = aim is None or (live is not None and aim == retired(live) and bool(kind.retired))
+    wanted = desired or (None if goes else aim)
+    line = None if aim is None else entry(aim)
+    made = Change(kind, found.address, TENANT, found.domain, wanted, live, None, aim, line)
+    return replace(made, **parts)
+
+
+# ---------------------------------------------------------------------- a world
+
+
+class World(runner.World):
+    """A live mail and name server with what is on them, and the ledger of the one tenant that has things there.
+
+    `fault` is asked at each batch, with "before" and then with "after" it was written: an exception it returns is
+    what the provider ends the batch with.
+    """
+
+    def __init__(self, *live: Resource) -> None:
+        self.ledger = ledger.Ledger(TENANT)
+        self.records: list[Record] = []
+        self.fault: Callable[[str, Batch], Exception | None] = lambda _when, _batch: None
+        self.providers = {
+            name: Memory(
+                name,
+                side=side,
+                fail_before=lambda batch: self.fault("before", batch),
+                fail_after=lambda batch: self.fault("after", batch),
+            )
+            for name, side in SIDES.items()
+        }
+        for found in live:
+            self.put(found)
+
+    def provider(self, name: str) -> Memory:
+        return self.providers[name]
+
+    def put(self, found: Resource) -> None:
+        """Somebody makes or changes a thing by hand; nothing is asked."""
+        memory = self.providers[found.address.provider]
+        held = memory.kinds[found.address.kind]
+        attributes = {name: value for name, value in found.attributes.items() if name in held}
+        memory.things[found.address] = Resource(found.address, attributes, found.domain)
+
+    def take(self, address: Address) -> None:
+        """Somebody removes a thing by hand."""
+        self.providers[address.provider].things.pop(address, None)
+
+    @property
+    def live(self) -> dict[Address, Resource]:
+        return {address: found for memory in self.providers.values() for address, found in memory.things.items()}
+
+    def plan(
+        self,
+        state: Iterable[Resource],
+        *,
+        accept: Sequence[Mapping[str, Any]] = (),
+        read: Callable[[Live], Live] = lambda live: live,
+        today: str = TODAY,
+    ) -> TenantPlan:
+        """The plan for what Git says; `read` may change what was read on its way."""
+        declared = {found.address: found for found in state}
+        hosts = sorted({found.domain for found in declared.values()})
+        asked = [(name, Scope(host, host)) for host in hosts for name in SIDES]
+        compiled = Compiled(TENANT, declared, asked)
+        facts = self.facts(hosts, accept=accept, today=today)
+        wanted = scopes(compiled, self.ledger.scopes, facts)
+        return plan_tenant(compiled, self.ledger.entries, read(self.read(wanted)), wanted, facts)
+
+    def facts(self, hosts: Sequence[str], *, accept: Sequence[Mapping[str, Any]] = (), today: str = TODAY) -> Facts:
+        return Facts(
+            today=today,
+            commit=COMMIT,
+            inside=frozenset(hosts),
+            domains=frozenset(hosts),
+            providers=SIDES,
+            provider_kinds={name: memory.kinds for name, memory in self.providers.items()},
+            cautions={},
+            read_only=frozenset(),
+            accept=accept,
+        )
+
+    def apply(self, plan: TenantPlan) -> Outcome:
+        """Make it so, as the engine does."""
+        return runner.drive([applying.apply(plan)], self, self._note)[0]
+
+    def _note(self, records: Sequence[Record]) -> None:
+        for found in records:
+            self.records.append(found)
+            after = ledger._after(self.ledger, found, COMMIT)
+            read = ledger._read(TENANT, "tip", ledger._text(after))
+            assert isinstance(read, ledger.Ledger), read
+            self.ledger = read
+
+
+def converge(world: World, state: Iterable[Resource], **options: Any) -> TenantPlan:
+    """Plan, apply, and say so when that is refused or fails."""
+    plan = world.plan(state, **options)
+    assert not plan.refused, plan.findings
+    assert world.apply(plan).failed == []
+    return plan
+
+
+def alike(live: Mapping[Address, Resource]) -> dict[Address, dict[str, Any]]:
+    """A live state in a form that can be compared between worlds: each makes key pairs of its own."""
+    return {
+        address: {name: _without_key(value) for name, value in sorted(found.attributes.items())}
+        for address, found in sorted(live.items())
+    }
+
+
+def _without_key(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_without_key, value))
+    return value.partition("p=")[0] if isinstance(value, str) and value.startswith("v=DKIM1") else value
