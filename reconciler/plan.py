@@ -180,7 +180,7 @@ def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: F
 
 def _hold_back(there: Mapping[Address, Resource], draft: _Draft) -> None:
     """A removal of what something that stays still refers to waits (a domain with kept mailboxes in it)."""
-    while True:
+    while any(change.aim is None for change in draft.changes):
         after = _after(there, draft.changes)
         users = {ref: resource for resource in after.values() for ref in kinds()[resource.address.kind].refs(resource)}
         stuck = {

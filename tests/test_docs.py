@@ -207,7 +207,8 @@ def answers(tmp_path_factory):
     estate.zone("contoso.example").write_text("no zone file")
     closed = AGENCY.replace("nameservers:", "read_only: true, nameservers:")
     more = "aliases:\n  info: [jane, hostmaster@agency.example]\n  hello: [jane]\n"
-    ours = northwind({"jane": boxes["jane"]}, more, "with: {dmarc: reject}\n")
+    names = "with: {dmarc: reject}\nrecords:\n  - {name: old, type: CNAME, mode: drop, reason: moved}\n"
+    ours = northwind({"jane": boxes["jane"]}, more, names)
     theirs = mail({"jane": "{owner: jane}"}, "aliases:\n  info: [jane]\n", "contoso.example")
     estate.write({"reconciler.yaml": closed, **ours, **theirs})
     plan = estate.plan()

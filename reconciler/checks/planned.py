@@ -172,7 +172,8 @@ def _moved(compared: Compared) -> Iterator[Finding]:
 
 
 def _renamed(compared: Compared) -> Iterator[Finding]:
-    for address, resource in compared.state.items():
-        old = address._replace(name=resource.attributes.get("renamed_from", ""))
+    renamed = [both for both in compared.state.items() if "renamed_from" in both[1].attributes]
+    for address, resource in renamed:
+        old = address._replace(name=resource.get("renamed_from"))
         if old in compared.base and address not in compared.base:
             yield RENAME.at(str(address), f"{old} is in the ledger.", resource.origin or Origin(""))
