@@ -31,6 +31,8 @@ TWICE = Rule(
 )
 NO_TEMPLATE = Rule("IN206", "error", "Template is not defined", "Add it under domain-templates/, or correct the name.")
 
+NO_SIGNER = Rule("IN229", "error", "Nobody would sign", "Take `dkim` out, or say which mail provider the domain has.")
+
 Render = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Baseline]
 
 
@@ -95,6 +97,8 @@ def _site(
     baseline = _baseline(nearest, stem, render) if mail or dns else Baseline()
     if baseline is None or nearest.failed:
         return
+    if mail is None and names.get("dkim"):
+        report(NO_SIGNER.at(stem, "Its `mail` is null.", Origin(names_file, ("dkim",))))
     defaults = agency.defaults
     yield Site(
         files.tenant, stem, mail, dns, boxes, boxes_file, names, names_file, baseline, report,

@@ -223,7 +223,7 @@ def _side_by_side(thing: Thing) -> Outcome:
 
 def _only_drift(thing: Thing, parts: dict[str, tuple[Part, Value]]) -> bool:
     moving = [part for name, (part, _) in parts.items() if part.aim != thing.live_value(name)]
-    return all(part.drift for part in moving)
+    return all(part.drift and not part.declared for part in moving)
 
 
 def _settled(thing: Thing, entry: Entry) -> Step | None:

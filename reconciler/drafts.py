@@ -107,7 +107,7 @@ def _facts(session: Session, tenant: Tenant) -> Facts:
         provider_kinds=kinds,
         cautions=cautions,
         read_only=frozenset(name for name, (_, s) in agency.providers.items() if s.get("read_only")),
-        accept=[*agency.data.get("accept", ()), *tenant.files.control.get("accept", ())],
+        accept=session.accept(tenant),
     )
 
 

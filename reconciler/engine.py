@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def validate(request: Request) -> Checked:
     """Files, schemas and checks of the declared state; no live system is contacted. Raises InputError."""
     with Session(request) as session:
+        differing = session.differing()
 
         def job(names: Sequence[str]) -> list[tuple[Links, list[Finding]]]:
             return [(session.links(*both), both[1].findings) for both in session.compiled(names)]
@@ -44,12 +45,13 @@ def validate(request: Request) -> Checked:
             *(f for _, found in parts for f in found),
             *(f for x in across.values() for f in x),
         ]
-        return Checked(session.estate.commit, in_order(findings), len(session.names), session.differing())
+        return Checked(session.estate.commit, in_order(findings), len(session.names), tuple(differing()))
 
 
 def plan(request: Request) -> Plan:
     """Desired against live: what would change, and why. Nothing is written. Raises InputError."""
     with Session(request) as session:
+        differing = session.differing()
 
         def job(names: Sequence[str]) -> list[tuple[Links, TenantPlan]]:
             return plan_some(session, names)
@@ -67,7 +69,7 @@ def plan(request: Request) -> Plan:
             tenants=tuple(tenants),
             findings=in_order(session.findings),
             authors=authors(session, tenants),
-            differing=session.differing(),
+            differing=tuple(differing()),
         )
 
 
@@ -83,7 +85,7 @@ def apply(request: Request, planned: Plan, allowed: Sequence[str] | None) -> Res
         if verdict is not None:
             results[found.tenant] = verdict
     ready = [found for found in planned.tenants if found.tenant not in results]
-    with Session(request) as session:
+    with Session(replace(request, revision=planned.commit)) as session:
         for start in range(0, len(ready), CHUNK):
             wave = ready[start : start + CHUNK]
             results |= {result.tenant: result for result in _apply_wave(session, planned, wave)}

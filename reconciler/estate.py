@@ -40,6 +40,8 @@ STRAY = Rule(
 )
 TENANT_ID = Rule("IN224", "error", "Not a tenant id", "Use lower-case letters, digits and hyphens, at most 32.")
 
+NO_TIME_ZONE = Rule("IN228", "error", "No such time zone", "Write a name such as Europe/Berlin, or UTC.")
+
 _TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _PLACES = re.compile(
     r"tenants/(?P<tenant>[^/]+)(?:/(?:(?P<file>tenant|control)\.yaml|(?P<part>domains|dns|resets)/(?P<stem>[^/]+)\.yaml))?"
@@ -70,7 +72,11 @@ class Estate:
         self.commit = self.repository.commit(revision)
         self._files = self.repository.files(None if worktree else self.commit)
         self._documents: dict[str, Document] = {}
-        self.agency = self._agency()
+        try:
+            self.agency = self._agency()
+        except InputError:
+            self.close()
+            raise
 
     def close(self) -> None:
         self.repository.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Severity = Literal["error", "warning", "info"]
 
@@ -47,3 +50,21 @@ class Rule:
 
     def at(self, subject: str, what: str, origin: Origin, *, fix: str = "") -> Finding:
         return Finding(self.code, self.severity, subject, self.summary, f"{what} {fix or self.fix}".strip(), origin)
+
+
+def accepted(findings: Iterable[Finding], accept: Sequence[Mapping[str, Any]], today: str) -> Iterator[Finding]:
+    """Each finding; one that an acceptance names by code and subject, in force today (ISO), refuses nothing.
+
+    `accept` are the entries of that name in control.yaml and reconciler.yaml. Bad input cannot be accepted.
+    """
+    named = {
+        (item["finding"], item["subject"]): item.get("approved_by", "nobody named")
+        for item in accept
+        if item.get("expires", today) >= today and "field" not in item
+    }
+    for finding in findings:
+        by = named.get((finding.code, finding.subject))
+        if by is None or finding.code.startswith("IN"):
+            yield finding
+        else:
+            yield replace(finding, severity="info", detail=f"Accepted by {by}. {finding.detail}")

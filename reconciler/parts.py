@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What shall become of one attribute or element. `drift` when only live moved."""
+    """What shall become of one attribute or element. `drift` when only live moved; `declared` when Git moved as well."""
 
     aim: Value
     drift: bool = False
+    declared: bool = False
     conflict: bool = False
     takeover: bool = False
     immutable: bool = False
@@ -89,13 +90,13 @@ def _whole(row: Attribute, s: Sides, *, known: bool, enforce: bool) -> Part:
         return _silent(row, s)
     if s.value == s.live:
         return Part(s.live)
+    if row.immutable:
+        return Part(s.live, drift=s.said == s.base_said, immutable=s.said != s.base_said)
     if s.base_said is MISSING and (not known or row.governed):  # rows 4, 5
         newer_table = known and s.value == row.default
         return _unmoved(s, enforce=enforce) if newer_table else Part(s.value, takeover=True)
     if s.said == s.base_said:
         return _unmoved(s, enforce=enforce)
-    if row.immutable:
-        return Part(s.live, immutable=True)
     return Part(s.value, conflict=s.base is not MISSING and s.live != s.base)
 
 
@@ -121,6 +122,7 @@ def _elements(elements: Elements, s: Sides, *, known: bool, enforce: bool) -> Pa
     return Part(
         elements.join({key: part.aim for key, part in parts.items() if part.aim is not MISSING}),
         drift=any(part.drift for part in parts.values()),
+        declared=any(part.aim != live.get(key, MISSING) and not part.drift for key, part in parts.items()),
         conflict=any(part.conflict for part in parts.values()),
         takeover=any(part.takeover for part in parts.values()),
     )

@@ -15,14 +15,14 @@ from reconciler.checks import planned
 from reconciler.checks.planned import Compared
 from reconciler.diff import Outcome, compare, resolve
 from reconciler.errors import ProviderError
-from reconciler.findings import Finding, Origin, Rule
+from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.kinds import kinds
 from reconciler.model import MISSING, Address, Computed, Entry, Ref, Resource, Scope, Value
-from reconciler.order import CYCLE, batches, cycle
+from reconciler.order import CYCLE, batches, cycle, dependencies
 from reconciler.thing import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.apply import Live
     from reconciler.compile import Compiled
@@ -71,7 +71,7 @@ def plan_tenant(
     compiled: Compiled, base: Mapping[Address, Entry], live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts
 ) -> TenantPlan:
     """The plan of one tenant whose documents are sound. `asked` are the scopes that `live` answers."""
-    draft = _Draft(findings=list(compiled.findings))
+    draft = _Draft()
     there = _there(live, asked, facts, draft)
     read = {(provider, scope.domain) for provider, scope in asked} - _failed(live)
     _compare_all(compiled, base, there, read, facts, draft)
@@ -82,8 +82,8 @@ def plan_tenant(
     if not base and compiled.state:
         draft.findings.append(FIRST.at(compiled.tenant, "", Origin(f"tenants/{compiled.tenant}/tenant.yaml")))
     _hold_back(there, draft)
-    todo = tuple(change for change in draft.changes if change.address.provider in facts.read_only)
-    ordered = _ordered([c for c in draft.changes if c.address.provider not in facts.read_only], asked, draft)
+    todo = _left_to_people(draft, facts)
+    ordered = _ordered(draft.changes, asked, draft)
     return TenantPlan(
         tenant=compiled.tenant,
         batches=ordered,
@@ -93,7 +93,7 @@ def plan_tenant(
         drift=drift,
         unmanaged=_unmanaged(draft.unmanaged, facts),
         unread=tuple(draft.unread),
-        findings=tuple(_accepted(draft.findings, facts)),
+        findings=(*compiled.findings, *accepted(draft.findings, facts.accept, facts.today)),
         scopes=tuple(asked),
     )
 
@@ -196,6 +196,24 @@ def _hold_back(there: Mapping[Address, Resource], draft: _Draft) -> None:
         ]
 
 
+def _left_to_people(draft: _Draft, facts: Facts) -> tuple[Change, ...]:
+    """The changes of providers that are read only, taken out; what needs one of them waits."""
+    todo = tuple(change for change in draft.changes if change.address.provider in facts.read_only)
+    if not todo:
+        return ()
+    before, held = dependencies(draft.changes), {change.address for change in todo}
+    while more := {address for address, needed in before.items() if needed & held and address not in held}:
+        held |= more
+    names = {change.address for change in todo}
+    draft.later += [
+        Waiting(c.address, c.action, None, "needs what a person must do first")
+        for c in draft.changes
+        if c.address in held - names
+    ]
+    draft.changes = [change for change in draft.changes if change.address not in held]
+    return todo
+
+
 def _after(there: Mapping[Address, Resource], changes: Iterable[Change]) -> dict[Address, Resource]:
     """What will be there: live with every aim in its place."""
     after = dict(there)
@@ -229,18 +247,3 @@ def _unmanaged(resources: Iterable[Resource], facts: Facts) -> Unmanaged:
             type_ = resource.address.name.partition("/")[0]
             counted[type_] = counted.get(type_, 0) + 1
     return Unmanaged(tuple(sorted(listed)), dict(sorted(counted.items())))  # type: ignore[arg-type]
-
-
-def _accepted(findings: Iterable[Finding], facts: Facts) -> Iterator[Finding]:
-    """Each finding; one that an acceptance names by code and subject, in force today, refuses nothing."""
-    named = {
-        (item["finding"], item["subject"]): item.get("approved_by", "nobody named")
-        for item in facts.accept
-        if item.get("expires", facts.today) >= facts.today and "field" not in item
-    }
-    for finding in findings:
-        by = named.get((finding.code, finding.subject))
-        if by is None or finding.code.startswith("IN"):
-            yield finding
-        else:
-            yield replace(finding, severity="info", detail=f"Accepted by {by}. {finding.detail}")

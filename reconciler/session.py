@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from reconciler import runner
 from reconciler.checks import across
 from reconciler.estate import Estate, Tenant
-from reconciler.findings import Finding, Origin, Rule
+from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.ledger import Ledgers
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class Session:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.estate = Estate(request.root, request.revision, worktree=request.worktree)
-        self._differing = self._look_for_differing()
         self.ledgers = Ledgers(self.estate.repository)
         self.tips: Mapping[str, str] = self.ledgers.tips()
         self.world = runner.World(self.estate.agency, request.root)
@@ -83,8 +82,13 @@ class Session:
         """Each tenant's documents and desired state, its findings with their lines looked up."""
         for tenant in self.estate.parsed(names).values():
             compiled = self.estate.compile(tenant)
-            compiled.findings = [replace(f, origin=self.estate.located(tenant, f.origin)) for f in compiled.findings]
+            found = accepted(compiled.findings, self.accept(tenant), self.today)
+            compiled.findings = [replace(f, origin=self.estate.located(tenant, f.origin)) for f in found]
             yield tenant, compiled
+
+    def accept(self, tenant: Tenant) -> list[Mapping[str, Any]]:
+        """The acceptances that hold for a tenant: its own and the agency's."""
+        return [*self.estate.agency.data.get("accept", ()), *tenant.files.control.get("accept", ())]
 
     def links(self, tenant: Tenant, compiled: Compiled) -> Links:
         """What a tenant leaves for the checks over all tenants, with the lines looked up."""
@@ -103,13 +107,12 @@ class Session:
             found.setdefault(name, []).append(finding)
         return found
 
-    def _look_for_differing(self) -> Callable[[], list[str]]:
-        """Files of what is read that the working tree has otherwise than HEAD, where HEAD is what is read."""
+    def differing(self) -> Callable[[], list[str]]:
+        """Asks which files of what is read the working tree has otherwise than HEAD, where HEAD is what is read.
+
+        Git answers while the rest goes on: call what this gives at the end.
+        """
         if self.request.worktree or self.request.revision != "HEAD":
             return list
         tenants = [f"tenants/{name}" for name in self.request.tenants] or ["tenants"]
         return self.estate.repository.changed_in_worktree(["reconciler.yaml", "domain-templates", *tenants])
-
-    def differing(self) -> tuple[str, ...]:
-        """The answer to the question that was asked when the session was opened."""
-        return tuple(self._differing())

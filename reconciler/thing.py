@@ -105,13 +105,18 @@ class Thing:
     def _seen(self) -> dict[str, Value]:
         assert self.git is not None and self.value is not None
         base_seen = self.base.seen if self.base is not None else {}
-        computed = {
-            row.name: base_seen.get(row.name, self.live_value(row.name)) for row in self.kind.attributes if row.computed
-        }
+        computed = {row.name: self.live_value(row.name) for row in self.kind.attributes if row.computed}
         referring = {
             name: self.value.get(name) for name, value in self.git.attributes.items() if value != self.value.get(name)
         }
-        return {k: v for k, v in {**computed, **referring}.items() if v is not MISSING}
+        # What drifted is as it was when it was last applied, whatever its source is by now (parts row 12).
+        drifted = {name: seen for name, seen in base_seen.items() if self._drifted(name)}
+        return {k: v for k, v in {**computed, **referring, **drifted}.items() if v is not MISSING}
+
+    def _drifted(self, name: str) -> bool:
+        assert self.git is not None and self.value is not None and self.base is not None
+        unmoved = self.git.get(name) == self.base.said.get(name, MISSING)
+        return unmoved and self.live_value(name) != self.value.get(name)
 
     def _before(self, base: Entry | None, said: Mapping[str, Value]) -> dict[str, Value]:
         """Per optional attribute: what it was before we first set it (parts row 4), kept while Git mentions it."""

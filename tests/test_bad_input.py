@@ -338,17 +338,17 @@ def test_a_template_called_otherwise_than_its_file_is_an_error(estate):
 AGENCY_CASES = {
     "no file": (None, "IN304", "reconciler.yaml:1:1"),
     "not YAML": ("version: 1\nproviders: {\n", "IN005", "reconciler.yaml:3:1"),
-    "an unknown key": (f"{AGENCY}tennants: x\n", "IN020", "reconciler.yaml:12:1"),
+    "an unknown key": (f"{AGENCY}tennants: x\n", "IN020", "reconciler.yaml:13:1"),
     "an unknown provider type": (AGENCY.replace("postfix_dovecot", "exchange"), "IN225", "reconciler.yaml:4:10"),
     "a DNS provider as mail": (AGENCY.replace("type: postfix_dovecot", "type: zone_files"), "IN225", "reconciler.yaml:4:10"),
     "a setting that is missing": (AGENCY.replace("directory: var/zones, ", ""), "IN226", "reconciler.yaml:5:9"),
-    "a setting there is not": (AGENCY.replace("directory:", "folder: x, directory:"), "IN226", "reconciler.yaml:5:37"),
-    "a default that is no provider": (AGENCY.replace("{mail: mailhost", "{mail: elsewhere"), "IN208", "reconciler.yaml:11:12"),
-    "a default that is no server": (AGENCY.replace("server: primary", "server: other"), "IN207", "reconciler.yaml:11:41"),
-    "a member who is nobody": (AGENCY.replace("[anna]", "[anna, kim]"), "IN205", "reconciler.yaml:9:30"),
+    "a setting there is not": (AGENCY.replace("directory:", "folder: x, directory:"), "IN226", "reconciler.yaml:5:35"),
+    "a default that is no provider": (AGENCY.replace("{mail: mailhost", "{mail: elsewhere"), "IN208", "reconciler.yaml:12:12"),
+    "a default that is no server": (AGENCY.replace("server: primary", "server: other"), "IN207", "reconciler.yaml:12:40"),
+    "a member who is nobody": (AGENCY.replace("[anna]", "[anna, kim]"), "IN205", "reconciler.yaml:10:31"),
     "one system under two names": (
         AGENCY.replace("mailhost: {", 'twin: {type: postfix_dovecot, database: "sqlite:///var/mail.sqlite"}, mailhost: {'),
-        "IN217", "reconciler.yaml:4:79",
+        "IN217", "reconciler.yaml:4:80",
     ),
     "a time zone there is not": (AGENCY.replace("Europe/Berlin", "Europe/Atlantis"), "IN228", "reconciler.yaml:2:1"),
 }  # fmt: skip
@@ -513,6 +513,8 @@ def as_nobody(folder):
         yield
     finally:
         os.seteuid(0)
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, 0, 0, follow_symlinks=False)
 
 
 @pytest.mark.parametrize("place", ["var/zones", "var"])
@@ -546,14 +548,14 @@ def test_everything_wrong_is_said_at_once(estate):
     estate.write(
         {
             **mail({"jane": "{owner: kim, qouta: 1}", "tom": "{owner: tom, state: gone}"}),
-            **raw(TENANT, "tenant: northwind\nname: N\npeople: {jane: {name: J}}\n"),
+            **raw(TENANT, "tenant: northwind\nname: N\npeople: {jane: {name: 5}}\n"),
             **raw(CONTOSO, "domain: contoso.example\n"),
         }
     )
     found = estate.run("validate", "--format", "json").json["findings"]
     errors = [(f["file"], f["line"], f["code"]) for f in found if f["severity"] == "error"]
     assert errors == [
-        (CONTOSO, 1, "IN021"), (NORTHWIND, 4, "IN020"), (NORTHWIND, 5, "IN023"), (TENANT, 3, "IN021"),
+        (CONTOSO, 1, "IN021"), (NORTHWIND, 4, "IN020"), (NORTHWIND, 5, "IN023"), (TENANT, 3, "IN022"),
     ]  # fmt: skip
 
 

@@ -45,6 +45,9 @@ NO_DOMAIN = Rule(
     "IN209", "error", "DNS file without a domain file", "Add domains/<domain>.yaml: it says who owns the domain."
 )
 NO_KEY = Rule("IN227", "error", "Signs with a key that is not declared", "Add the selector under `dkim: {keys: …}`.")
+TWIN_ADDRESS = Rule(
+    "IN228", "error", "An alias domain has no addresses of its own", "Declare them in the domain it is an alias of."
+)
 NO_TENANT = Rule(
     "IN219", "error", "Tenant without a tenant.yaml", "Add tenants/<tenant>/tenant.yaml with `tenant` and `name`."
 )
@@ -54,6 +57,7 @@ def check(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str
     """Every finding of this theme. `domains` says which tenant each domain of the estate belongs to."""
     yield from _identity(files)
     yield from _keep_copies(files)
+    yield from _twins_without_addresses(files)
     yield from _people(files, agency)
     yield from _unused_keys(files)
     yield from _targets(files, compiled, agency, domains)
@@ -90,6 +94,14 @@ def _keep_copies(files: Files) -> Iterator[Finding]:
             if "keep_copy" not in forward and canonical.address(name, stem) in boxes:
                 origin = Origin(f"{files.folder}/domains/{stem}.yaml", ("forwards", name))
                 yield KEEP_COPY.at(name, f"`{name}` is a mailbox and a forward.", origin)
+
+
+def _twins_without_addresses(files: Files) -> Iterator[Finding]:
+    for stem, said in files.domains.items():
+        for section in ("mailboxes", "shared", "aliases", "forwards", "catch_all"):
+            if "alias_of" in said and section in said:
+                origin = Origin(f"{files.folder}/domains/{stem}.yaml", (section,))
+                yield TWIN_ADDRESS.at(stem, f"It has `alias_of` and `{section}`.", origin)
 
 
 def _people(files: Files, agency: Agency) -> Iterator[Finding]:

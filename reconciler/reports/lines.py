@@ -127,7 +127,9 @@ def _ending(found: Plan, quiet: int) -> Iterator[Line]:
     if quiet:
         yield ((f"{quiet} tenant{'s' if quiet > 1 else ''} with nothing to change.", "dim"),)
     total = ", ".join(_counts(changes)) or "nothing to change"
+    later = sum(len(tenant.later) for tenant in found.tenants)
     extra = f", {adopted} to adopt as they are" if adopted else ""
+    extra += f", {later} later (-v shows them)" if later else ""
     yield (("Plan: ", "bold"), (f"{total}{extra}.", "bold"))
     if refused:
         yield ((f"Refused until its findings are solved: {', '.join(refused)}.", "bold red"),)
