@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from reconciler import agency as agency_file
 from reconciler import documents, schema
@@ -39,13 +40,13 @@ STRAY = Rule(
     "See docs/reference/files.md for the places; move it or give it another suffix.",
 )
 TENANT_ID = Rule("IN224", "error", "Not a tenant id", "Use lower-case letters, digits and hyphens, at most 32.")
-
-NO_TIME_ZONE = Rule("IN228", "error", "No such time zone", "Write a name such as Europe/Berlin, or UTC.")
+NO_TIME_ZONE = Rule("IN228", "error", "Not a time zone", "Write a name such as Europe/Berlin, or UTC.")
 
 _TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _PLACES = re.compile(
     r"tenants/(?P<tenant>[^/]+)(?:/(?:(?P<file>tenant|control)\.yaml|(?P<part>domains|dns|resets)/(?P<stem>[^/]+)\.yaml))?"
 )
+_DOMAIN = re.compile(r"tenants/([^/]+)/domains/([^/]+)\.yaml")
 _TEMPLATE = re.compile(r"domain-templates/(?P<name>[^/]+/[1-9][0-9]*)\.yaml")
 _SCHEMAS = {"domains": "domain", "dns": "dns", "tenant": "tenant", "control": "control"}
 
@@ -70,7 +71,7 @@ class Estate:
         self.root = root
         self.repository = Repository(root)
         self.commit = self.repository.commit(revision)
-        self._files = self.repository.files(None if worktree else self.commit)
+        self._tree = self.repository.tree(None if worktree else self.commit)
         self._documents: dict[str, Document] = {}
         try:
             self.agency = self._agency()
@@ -82,22 +83,22 @@ class Estate:
         self.repository.close()
 
     @cached_property
-    def tenants(self) -> dict[str, list[File]]:
-        """{tenant id: its files}; ids that are none are there too, and judged when the tenant is parsed."""
-        found: dict[str, list[File]] = {}
-        for file in self._files:
-            if file.path.startswith("tenants/") and (file.path.count("/") > 1 or not file.regular):
-                found.setdefault(file.path.split("/")[1], []).append(file)
-        return found
+    def tenants(self) -> frozenset[str]:
+        """The tenants' ids; what is no id is there too, and judged when the tenant is parsed."""
+        inside = [path for path in self._tree.paths if path.startswith("tenants/")]
+        return frozenset(path.split("/", 2)[1] for path in inside if path.count("/") > 1 or self._is_link(path))
+
+    def _is_link(self, path: str) -> bool:
+        file = self._tree.get(path)
+        return file is not None and not file.regular
 
     @cached_property
     def holders(self) -> dict[str, list[str]]:
         """{domain: the tenants that have a file for it}."""
         found: dict[str, list[str]] = {}
-        for file in self._files:
-            place = _PLACES.fullmatch(file.path)
-            if place is not None and place["part"] == "domains":
-                found.setdefault(place["stem"].lower(), []).append(place["tenant"])
+        for path in self._tree.paths:
+            if "/domains/" in path and (place := _DOMAIN.fullmatch(path)):
+                found.setdefault(place[2].lower(), []).append(place[1])
         return found
 
     @cached_property
@@ -113,19 +114,20 @@ class Estate:
     @cached_property
     def findings(self) -> list[Finding]:
         """What is wrong with the agency's files and stops only those that use them."""
-        return self._located([*self._templates[1], *self.library.check()])
+        return self._located([*self._templates[1], *self.library.findings])
 
     def parsed(self, names: Sequence[str]) -> dict[str, Tenant]:
         """{tenant: its files, parsed and validated one by one}, all of them read at once."""
-        contents = self.repository.read(file for name in names for file in self.tenants.get(name, ()))
-        return {name: self._tenant(name, contents) for name in names}
+        files = {name: self._tree.under(f"tenants/{name}") for name in names}
+        contents = self.repository.read(file for some in files.values() for file in some)
+        return {name: self._tenant(name, some, contents) for name, some in files.items()}
 
-    def _tenant(self, name: str, contents: Mapping[str, bytes]) -> Tenant:
+    def _tenant(self, name: str, files: Sequence[File], contents: Mapping[str, bytes]) -> Tenant:
         found = Tenant(Files(name))
         if not _TENANT.fullmatch(name):
             found.findings.append(TENANT_ID.at(name, f"`{name}` is none.", Origin(f"tenants/{name}")))
         parts: dict[str, dict[str, Any]] = {"domains": {}, "dns": {}, "tenant": {}, "control": {}}
-        for file in self.tenants.get(name, ()):
+        for file in files:
             if file.regular:
                 self._place(file.path, contents[file.path], found, parts)
             else:
@@ -160,7 +162,7 @@ class Estate:
     # ------------------------------------------------------------------ agency files
 
     def _agency(self) -> Agency:
-        file = next((file for file in self._files if file.path == agency_file.FILE), None)
+        file = self._tree.get(agency_file.FILE)
         if file is None:
             raise InputError([NO_ESTATE.at(str(self.root), "There is no reconciler.yaml.", Origin(agency_file.FILE))])
         if not file.regular:
@@ -171,7 +173,7 @@ class Estate:
             raise InputError(findings)
         self._documents[file.path] = document
         agency = Agency(document.data)
-        findings = self._located([*agency_file.check(agency), *settings.check(agency)])
+        findings = self._located([*agency_file.check(agency), *settings.check(agency), *_time_zone(agency)])
         if findings:
             raise InputError(findings)
         return agency
@@ -180,12 +182,14 @@ class Estate:
     def _templates(self) -> tuple[dict[str, Document], list[Finding]]:
         found: dict[str, Document] = {}
         findings: list[Finding] = []
-        files = [file for file in self._files if file.path.startswith("domain-templates/")]
+        files = self._tree.under("domain-templates")
         findings += [_link(file) for file in files if not file.regular]
         for path, raw in self.repository.read(files).items():
             place = _TEMPLATE.fullmatch(path)
             document = _parsed(path, raw, "template", findings) if place is not None else None
-            if place is not None and document is not None:
+            if place is None and path.endswith((".yaml", ".yml")):
+                findings.append(STRAY.at(path, "", Origin(path, line=1, column=1)))
+            elif place is not None and document is not None:
                 self._documents[path] = document
                 found[place["name"]] = document
         return found, findings
@@ -221,6 +225,14 @@ class Estate:
     @cached_property
     def _domain_files(self) -> int:
         return sum(len(tenants) for tenants in self.holders.values())
+
+
+def _time_zone(agency: Agency) -> Iterator[Finding]:
+    name = agency.data.get("timezone", "UTC")
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        yield NO_TIME_ZONE.at(name, f"There is no `{name}`.", Origin(agency_file.FILE, ("timezone",)))
 
 
 def _link(file: File) -> Finding:

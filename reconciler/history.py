@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+from bisect import bisect_left
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reconciler.errors import InputError
@@ -45,6 +45,25 @@ class File:
     regular: bool
 
 
+class Tree:
+    """The files of a commit or of a working tree, by path. Tens of thousands cost next to nothing until asked for."""
+
+    def __init__(self, paths: list[str], file: Callable[[int], File]) -> None:
+        self.paths = paths  # sorted
+        self._file = file
+
+    def get(self, path: str) -> File | None:
+        """The file at a path, or None."""
+        at = bisect_left(self.paths, path)
+        return self._file(at) if at < len(self.paths) and self.paths[at] == path else None
+
+    def under(self, folder: str) -> list[File]:
+        """The files below a folder, and what stands at its own path (a link in its place)."""
+        start, end = (bisect_left(self.paths, f"{folder}{mark}") for mark in "/0")  # "0" follows "/"
+        itself = self.get(folder)
+        return [*([itself] if itself else []), *map(self._file, range(start, end))]
+
+
 class Repository:
     """The Git repository an estate lies in; paths are relative to the estate's folder."""
 
@@ -76,12 +95,13 @@ class Repository:
             raise InputError([NO_COMMIT.at(revision, what, Origin(str(self.root)))]) from None
         return found.decode().strip()
 
-    def files(self, commit: str | None) -> list[File]:
-        """Every file of the estate at a commit, or (None) in the working tree, sorted by path."""
+    def tree(self, commit: str | None) -> Tree:
+        """Every file of the estate at a commit, or (None) in the working tree."""
         if commit is None:
-            return sorted(self._walk(), key=lambda file: file.path)
-        listing = self.git("ls-tree", "-r", "-z", commit).decode(errors="surrogateescape")
-        return [_file(line) for line in listing.split("\0") if line]
+            found = sorted(self._walk(), key=lambda file: file.path)
+            return Tree([file.path for file in found], found.__getitem__)
+        lines = self.git("ls-tree", "-r", "-z", commit).decode(errors="surrogateescape").split("\0")[:-1]
+        return Tree([line.partition("\t")[2] for line in lines], lambda at: _file(lines[at]))
 
     def _walk(self) -> Iterator[File]:
         for part in ("reconciler.yaml", "domain-templates", "tenants"):
@@ -148,9 +168,10 @@ class Repository:
     def authors(self, base: str | None, commit: str, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
         """{path: (commit, author)} of the last change to each path after `base` (None: in all of history)."""
         span = commit if base is None else f"{base}..{commit}"
-        listing = self._porcelain.log(
-            "--format=%x01%H%x02%an", "--name-only", "--no-renames", "--relative", "-z", span, "--", *paths
-        )
+        # The answer of a big first plan names thousands of files: beyond what a command line takes, ask for all.
+        some = paths if len(paths) <= _PIPELINE else ("tenants", "domain-templates")
+        options = ("--format=%x01%H%x02%an", "--name-only", "--no-renames", "--relative", "-z")
+        listing = self.git("log", *options, span, "--", *some).decode(errors="replace")
         found: dict[str, tuple[str, str]] = {}
         for block in listing.split("\x01")[1:]:
             header, _, names = block.partition("\0")
@@ -158,12 +179,6 @@ class Repository:
             for name in names.replace("\n", "").split("\0"):
                 found.setdefault(name, (identity, author))
         return found
-
-    @cached_property
-    def _porcelain(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  (GitPython's dynamic command object)
-        import git
-
-        return git.Git(self.root)
 
     def close(self) -> None:
         """End the reading process."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.compile import Compiled
 
 CHUNK = 40  # tenants read, compared and applied together: enough to save round trips, few enough to stay small
-PARALLEL_FILES = 300  # below, starting worker processes costs more than it saves
+PARALLEL_TENANTS = 100  # below, starting worker processes costs more than it saves
 
 NO_SUCH_TENANT = Rule("IN305", "error", "No such tenant", "See the folders under tenants/.")
 
@@ -70,8 +70,7 @@ class Session:
 
     def over_tenants(self, job: Callable[[Sequence[str]], list[Answer]]) -> list[Answer]:
         """The job's answers for all tenants asked for; in worker processes where there is enough to do."""
-        files = sum(len(self.estate.tenants.get(name, ())) for name in self.names)
-        workers = min(os.cpu_count() or 1, 8) if files > PARALLEL_FILES else 1
+        workers = min(os.cpu_count() or 1, 8) if len(self.names) >= PARALLEL_TENANTS else 1
         answers: list[Answer] = []
         for part in runner.spread(job, self.names, size=CHUNK, workers=workers):
             answers += part

@@ -13,6 +13,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from reconciler.checks.declared import FILE_NAME
 from reconciler.compile import NO_TEMPLATE, TemplateError
 from reconciler.findings import Origin, Rule
 from reconciler.kinds.site import Baseline
@@ -48,18 +49,21 @@ _TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "arra
 class Template:
     """One template, ready to be rendered for many domains."""
 
-    def __init__(self, document: Document) -> None:
-        self.document = document
+    def __init__(self, name: str, document: Document) -> None:
+        self.name, self.document = name, document
         self.data: Mapping[str, Any] = document.data
         self._compiled: dict[str, Callable[..., str]] = {}
 
     def check(self) -> Iterator[Finding]:
-        """What is wrong with its expressions."""
+        """What is wrong with its name and its expressions."""
+        if self.data["template"] != self.name:
+            what = f"The file is `{self.name}.yaml`, it says `{self.data['template']}`."
+            yield FILE_NAME.at(self.name, what, Origin(self.document.file, ("template",)))
         for path, text in _texts(self.data, ()):
             if "{{" in text or "{%" in text or "{#" in text:
                 problem = _problem(self._environment, text)
                 if problem:
-                    yield EXPRESSION.at(self.data["template"], f"{problem}.", Origin(self.document.file, path))
+                    yield EXPRESSION.at(self.name, f"{problem}.", Origin(self.document.file, path))
 
     def render(self, parameters: Mapping[str, Any], facts: Mapping[str, Any]) -> Baseline:
         """The template's records, DKIM keys and role addresses for one domain. Raises TemplateError."""
@@ -77,7 +81,7 @@ class Template:
         known = self.data.get("parameters", {})
         for name in facts["said"]:
             if name not in known:
-                self._fail(PARAMETER, f"`{name}` is no parameter of {self.data['template']}", facts, name)
+                self._fail(PARAMETER, f"`{name}` is no parameter of {self.name}", facts, name)
         values = {}
         for name, rule in known.items():
             value = said.get(name, rule.get("default"))
@@ -101,7 +105,7 @@ class Template:
         for part in path.split("."):
             node = node.get(part) if isinstance(node, dict) else None
         if not isinstance(node, list):
-            self._fail(UNDEFINED, f"{self.data['template']} wants the list `{path}`, which nothing gives", facts)
+            self._fail(UNDEFINED, f"{self.name} wants the list `{path}`, which nothing gives", facts)
         return [str(item) for item in node]
 
     def _fill(self, node: Any, names: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
@@ -122,11 +126,9 @@ class Template:
             # Runs of spaces are what an empty expression leaves behind between two words.
             result = _SPACES.sub(" ", self._compiled[text](**names))
         except (JinjaError, TypeError) as error:
-            self._fail(UNDEFINED, f"{self.data['template']}: {error}", facts)
+            self._fail(UNDEFINED, f"{self.name}: {error}", facts)
         if len(result) > MAX_TEXT or not result.isprintable():
-            self._fail(
-                UNDEFINED, f"{self.data['template']} gives a text that is not one line of up to {MAX_TEXT}", facts
-            )
+            self._fail(UNDEFINED, f"{self.name} gives a text that is not one line of up to {MAX_TEXT}", facts)
         return result
 
     @cached_property
@@ -134,7 +136,9 @@ class Template:
         from jinja2 import StrictUndefined
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-        return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        environment.globals.clear()  # Jinja's own functions are no facts of ours
+        return environment
 
     def _fail(self, rule: Rule, what: str, facts: Mapping[str, Any], parameter: str = "") -> Any:
         origin = facts["places"].get(parameter, facts["origin"])
@@ -142,14 +146,13 @@ class Template:
 
 
 class Library:
-    """Every template of the estate, by name (`standard/1`)."""
+    """Every template of the estate, by name (`standard/1`); one that `findings` speak of is not usable."""
 
     def __init__(self, documents: Mapping[str, Document]) -> None:
-        self._templates = {name: Template(document) for name, document in documents.items()}
-
-    def check(self) -> Iterator[Finding]:
-        for template in self._templates.values():
-            yield from template.check()
+        templates = {name: Template(name, document) for name, document in documents.items()}
+        self.findings = tuple(finding for template in templates.values() for finding in template.check())
+        bad = {finding.subject for finding in self.findings}
+        self._templates = {name: template for name, template in templates.items() if name not in bad}
 
     def render(self, name: str, parameters: Mapping[str, Any], facts: Mapping[str, Any]) -> Baseline:
         """What the template called `name` gives a domain. Raises TemplateError."""
@@ -203,6 +206,8 @@ def _problem(environment: Any, text: str) -> str | None:
     for node in tree.find_all(nodes.Node):
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
             return f"the filter `{node.name}` is not allowed"
+        if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
+            return f"`{node.attr}` is not allowed"
         if not isinstance(node, (*allowed, nodes.Filter)):
             return f"`{type(node).__name__}` is not allowed"
     return None

@@ -305,7 +305,7 @@ def test_a_template_that_is_bad_stops_those_that_use_it(estate):
     estate.write({own: bad, **dns("template: own/1\n")})
     run = estate.run("validate", "--format", "json")
     assert run.code == 1
-    assert places(run, "IN230") == {f"{own}:3:38"}
+    assert places(run, "IN230") == {f"{own}:3:37"}
     contoso_goes_on(estate, {1})
 
 
