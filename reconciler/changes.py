@@ -170,7 +170,7 @@ class Facts:
     today: str
     commit: str
     inside: frozenset[str]  # every domain of the estate, and those that count as inside
-    domains: frozenset[str]  # every domain of the estate
+    domains: Mapping[str, str]  # every domain of the estate, and the tenant that holds it
     providers: Mapping[str, str]  # name -> side
     provider_kinds: Mapping[str, Mapping[str, frozenset[str]]]
     cautions: Mapping[str, Mapping[str, str]]

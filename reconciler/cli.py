@@ -132,6 +132,8 @@ def apply(form: str, yes: bool, digests: tuple[str, ...], **options: Any) -> Non
         planned = engine.plan(_with(request, told))
     if form == "text":
         output.lines(lines.plan(planned, verbose=output.verbose))
+    else:
+        _announce(planned.differing)
     if not yes and not digests and not _agreed(planned):
         _leave(_plan_exit(planned, exit_code=False))
     with progress(output) as told:
@@ -139,7 +141,7 @@ def apply(form: str, yes: bool, digests: tuple[str, ...], **options: Any) -> Non
     if form == "json":
         output.text(data.text(data.result(done)))
     else:
-        output.lines(lines.result(done))
+        output.lines(lines.result(done), more=True)
     _leave(_worst([_plan_exit(planned, exit_code=False), *map(_result_exit, done.tenants)]))
 
 

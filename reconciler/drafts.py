@@ -102,7 +102,7 @@ def _facts(session: Session, tenant: Tenant) -> Facts:
         today=session.today,
         commit=estate.commit,
         inside=agency.inside | estate.domains.keys(),
-        domains=frozenset(estate.domains),
+        domains=estate.domains,
         providers={name: side for name, (side, _) in agency.providers.items()},
         provider_kinds=kinds,
         cautions=cautions,

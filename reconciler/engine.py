@@ -101,7 +101,7 @@ def _verdict(planned: TenantPlan, *, allowed: bool) -> TenantResult | None:
     if planned.unread:
         error = "; ".join(f"{unread.provider}: {unread.error}" for unread in planned.unread)
         return TenantResult(planned.tenant, "failed", not_done=_why(planned, "not read"), error=error, digest=sha)
-    if not allowed:
+    if not allowed and planned.changes:  # steps of the ledger alone are free
         return TenantResult(planned.tenant, "stale", not_done=_why(planned, "not what was reviewed"), digest=sha)
     if not planned.changes and not planned.steps:
         return TenantResult(planned.tenant, "nothing", digest=sha)
@@ -117,13 +117,14 @@ def _apply_wave(session: Session, planned: Plan, wave: Sequence[TenantPlan]) -> 
         session.ledgers.write(records, session.tips, planned.commit)
 
     outcomes = runner.drive([applying.apply(p) for p in wave], session.world, record)
-    return map(_result, outcomes)
+    digests = {found.tenant: tenant_digest(found) for found in wave}
+    return (_result(outcome, digests[outcome.tenant]) for outcome in outcomes)
 
 
-def _result(outcome: Outcome) -> TenantResult:
+def _result(outcome: Outcome, sha: str) -> TenantResult:
     done, failed = tuple(outcome.done), tuple(outcome.failed)
     error = outcome.errors[0] if outcome.errors else failed[0][1] if failed else None
     if failed:
         rerun = f"reconciler apply --tenant {outcome.tenant} --yes"
-        return TenantResult(outcome.tenant, "failed", done, failed, error, rerun)
-    return TenantResult(outcome.tenant, "applied" if done else "nothing", done, error=error)
+        return TenantResult(outcome.tenant, "failed", done, failed, error, rerun, sha)
+    return TenantResult(outcome.tenant, "applied" if done else "nothing", done, error=error, digest=sha)

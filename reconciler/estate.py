@@ -88,6 +88,10 @@ class Estate:
         inside = [path for path in self._tree.paths if path.startswith("tenants/")]
         return frozenset(path.split("/", 2)[1] for path in inside if path.count("/") > 1 or self._is_link(path))
 
+    def has(self, tenant: str) -> bool:
+        """Whether there is anything of a tenant."""
+        return bool(self._tree.under(f"tenants/{tenant}"))
+
     def _is_link(self, path: str) -> bool:
         file = self._tree.get(path)
         return file is not None and not file.regular
@@ -142,7 +146,7 @@ class Estate:
         A tenant that Git no longer has (only its ledger is left) wants nothing.
         """
         name = tenant.files.tenant
-        if not tenant.sound or name not in self.tenants:
+        if not tenant.sound or not self.has(name):
             return Compiled(name, findings=list(tenant.findings))
         compiled = compile_tenant(tenant.files, self.agency, self.library.render)
         compiled.findings[:0] = tenant.findings

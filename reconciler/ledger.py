@@ -45,9 +45,10 @@ class Ledgers:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    def tips(self) -> dict[str, str]:
-        """{tenant: commit of its ledger}."""
-        listing = self._repository.git("for-each-ref", "--format=%(objectname) %(refname)", REFS).decode()
+    def tips(self, tenants: Sequence[str] = ()) -> dict[str, str]:
+        """{tenant: commit of its ledger}, of the tenants named or of all."""
+        refs = [f"{REFS}{tenant}" for tenant in tenants] or [REFS]
+        listing = self._repository.git("for-each-ref", "--format=%(objectname) %(refname)", "--", *refs).decode()
         pairs = (line.split(" ", 1) for line in listing.splitlines())
         return {name.removeprefix(REFS): tip for tip, name in pairs}
 

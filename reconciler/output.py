@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from rich.progress import Progress as Bar
 
     from reconciler.findings import Finding
     from reconciler.reports.lines import Line
@@ -28,19 +31,23 @@ class Output:
     color: bool
     verbose: bool
 
-    def text(self, text: str) -> None:
-        """The command's answer, to the file or to standard output."""
+    def text(self, text: str, *, more: bool = False) -> None:
+        """The command's answer, to the file or to standard output; `more` goes on with it. Raises click.FileError."""
         if self.file is None:
             click.echo(text.removesuffix("\n"))
-        else:
-            Path(self.file).write_text(text.removesuffix("\n") + "\n", encoding="utf-8")
+            return
+        try:
+            with Path(self.file).open("a" if more else "w", encoding="utf-8") as file:
+                file.write(text.removesuffix("\n") + "\n")
+        except OSError as error:
+            raise click.FileError(self.file, error.strerror) from None
 
-    def lines(self, lines: Iterable[Line]) -> None:
+    def lines(self, lines: Iterable[Line], *, more: bool = False) -> None:
         """Styled lines: through rich on a terminal, plain and never wrapped elsewhere."""
         if self.file is None and sys.stdout.isatty():
             _styled(lines, color=self.color)
         else:
-            self.text("\n".join("".join(text for text, _ in line) for line in lines))
+            self.text("\n".join("".join(text for text, _ in line) for line in lines), more=more)
 
 
 def _styled(lines: Iterable[Line], *, color: bool) -> None:
@@ -54,16 +61,27 @@ def _styled(lines: Iterable[Line], *, color: bool) -> None:
 
 @contextmanager
 def progress(output: Output) -> Iterator[Progress]:
-    """A bar on stderr when that is a terminal and the work is long."""
-    if not sys.stderr.isatty() or output.format != "text":
-        yield lambda _done, _total: None
-        return
+    """A bar on stderr when that is a terminal and the work has taken a second."""
+    shows, begun, bar = sys.stderr.isatty() and output.format == "text", time.monotonic(), None
+
+    def told(done: int, total: int) -> None:
+        nonlocal bar
+        if shows and bar is None and time.monotonic() - begun > 1:
+            bar = stack.enter_context(_bar(color=output.color))
+        if bar is not None:
+            bar.update(bar.task_ids[0], completed=done, total=total)
+
+    with ExitStack() as stack:
+        yield told
+
+
+def _bar(*, color: bool) -> Bar:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("tenants", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    bar = Bar(console=Console(stderr=True, no_color=not color), transient=True)
+    bar.add_task("tenants", total=None)
+    return bar
 
 
 def _wants_json() -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import canonical
 from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Unread, Waiting
-from reconciler.checks import planned
+from reconciler.checks import planned, removals
 from reconciler.checks.planned import Compared
 from reconciler.diff import Outcome, compare, resolve
 from reconciler.errors import ProviderError
@@ -53,7 +53,10 @@ class _Draft:
 
 
 def scopes(compiled: Compiled, known: Sequence[tuple[str, Scope]], facts: Facts) -> list[tuple[str, Scope]]:
-    """What is to be read for a tenant: the domains of Git and of the ledger, but for sides that are let go."""
+    """What is to be read for a tenant: the domains of Git and of the ledger, but for what is let go.
+
+    Let go are sides that Git now calls not ours, and domains that another tenant holds now.
+    """
     wanted = {(provider, scope.domain) for provider, scope in compiled.scopes}
     declared = {scope.domain for _, scope in compiled.scopes}
     sides = {(facts.providers.get(provider), scope.domain) for provider, scope in compiled.scopes}
@@ -62,6 +65,7 @@ def scopes(compiled: Compiled, known: Sequence[tuple[str, Scope]], facts: Facts)
         for provider, scope in known
         if (provider, scope.domain) not in wanted
         and provider in facts.providers
+        and facts.domains.get(scope.domain, compiled.tenant) == compiled.tenant
         and (scope.domain not in declared or (facts.providers[provider], scope.domain) in sides)
     ]
     return [*compiled.scopes, *extra]
@@ -78,7 +82,7 @@ def plan_tenant(
     _let_go(base, {(provider, scope.domain) for provider, scope in asked}, facts, draft)
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
     compared = Compared(compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked)
-    draft.findings += planned.check(compared, facts)
+    draft.findings += [*planned.check(compared, facts), *removals.check(compiled.tenant, compared, facts)]
     if not base and compiled.state:
         draft.findings.append(FIRST.at(compiled.tenant, "", Origin(f"tenants/{compiled.tenant}/tenant.yaml")))
     _hold_back(there, draft)
@@ -119,7 +123,7 @@ def _there(live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: 
     return found
 
 
-def _holder(name: str, domain: str, domains: frozenset[str]) -> str:
+def _holder(name: str, domain: str, domains: Mapping[str, str]) -> str:
     """The nearest declared domain at or above a record's name, where `domain` is one of them."""
     host = canonical.domain_of(name).rpartition("/")[2]
     while host != domain and host not in domains and "." in host:
@@ -164,7 +168,7 @@ def _collect(outcome: Outcome, tenant: str, draft: _Draft) -> None:
 
 
 def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: Facts, draft: _Draft) -> None:
-    """What the ledger has on a side that Git now calls not ours: forgotten, nothing is written."""
+    """What the ledger has of what is let go: forgotten, nothing is written."""
     for address, entry in base.items():
         if (address.provider, entry.domain) in asked:
             continue

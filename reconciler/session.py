@@ -48,14 +48,14 @@ class Session:
         self.request = request
         self.estate = Estate(request.root, request.revision, worktree=request.worktree)
         self.ledgers = Ledgers(self.estate.repository)
-        self.tips: Mapping[str, str] = self.ledgers.tips()
+        self.tips: Mapping[str, str] = self.ledgers.tips(request.tenants)
         self.world = runner.World(self.estate.agency, request.root)
         zone = ZoneInfo(self.estate.agency.data.get("timezone", "UTC"))
         self.today = datetime.now(zone).date().isoformat()
-        known = sorted({*self.estate.tenants, *self.tips})
-        self.names = tuple(name for name in known if not request.tenants or name in request.tenants)
+        asked = request.tenants or {*self.estate.tenants, *self.tips}
+        self.names = tuple(sorted(name for name in set(asked) if name in self.tips or self.estate.has(name)))
         origin = Origin("tenants", line=1, column=1)
-        unknown = [name for name in request.tenants if name not in known]
+        unknown = [name for name in request.tenants if name not in self.names]
         self.findings: list[Finding] = [
             *self.estate.findings,
             *(NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown),

@@ -14,20 +14,28 @@ from reconciler.findings import Rule
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "findings.md"
 FAMILIES = {
-    "IN": ("Input", "What somebody wrote cannot be used. An error stops its tenant, or whatever uses it, with exit code 1."),
-    "RT": ("Routing", "Where mail would go, or who would read it. An error refuses its tenant: `plan` and `apply` end with 3, `validate` with 1."),
-    "PL": ("Plan", "What making it so would do to what is live. An error refuses its tenant with exit code 3; PL301 stops it with 1."),
+    "IN": ("Input", "What somebody wrote cannot be used. An error stops its tenant, or whatever uses it: exit code 1."),
+    "RT": (
+        "Routing",
+        "Where mail would go, or who would read it. An error refuses its tenant: exit code 3, of `validate` 1.",
+    ),
+    "PL": (
+        "Plan",
+        "What making it so would do to what is live. An error refuses its tenant: exit code 3. PL301 stops it: 1.",
+    ),
 }
 HEAD = """\
 # Findings
 
 <!-- Made by `python -m tests.findings_page`; edit the rules in the code instead. -->
 
-Whatever is found has a code, which never changes its meaning, a severity and a place. An *error* stops or refuses, a *warning* is to be read and an
-*info* to be known; warnings change no exit code. The finding itself names the thing it is about and says what it met there.
+Whatever is found has a code, which never changes its meaning, a severity and a place. An *error* stops or refuses, a
+*warning* is to be read and an *info* to be known; warnings change no exit code. The finding itself names the thing it
+is about and says what it met there.
 
-A finding of routing or of a plan is lifted by name, code and subject as it prints them, with an `accept` entry in the tenant's
-[control.yaml](reference/files.md#tenantstenantcontrolyaml); RT004 needs one on both sides, and a finding of input is never lifted.
+A finding of routing or of a plan is lifted by name, code and subject as it prints them, with an `accept` entry in the
+tenant's [control.yaml](reference/files.md#tenantstenantcontrolyaml); RT004 needs one on both sides. A finding of input
+is never lifted.
 """
 
 

@@ -507,14 +507,14 @@ def as_nobody(folder):
         yield
         return
     for path in [folder, *folder.rglob("*")]:
-        os.chown(path, 65534, 65534, follow_symlinks=False)
+        os.chown(path, 65534, -1, follow_symlinks=False)
     os.seteuid(65534)
     try:
         yield
     finally:
         os.seteuid(0)
         for path in [folder, *folder.rglob("*")]:
-            os.chown(path, 0, 0, follow_symlinks=False)
+            os.chown(path, 0, -1, follow_symlinks=False)
 
 
 @pytest.mark.parametrize("place", ["var/zones", "var"])

@@ -52,25 +52,25 @@ def thing(kind: str, name: str, /, *, keep: int | None = None, initial: dict[str
     )
 
 
-def domain(name: str, **said: Any) -> Resource:
+def domain(name: str, /, **said: Any) -> Resource:
     return thing("domain", name, **said)
 
 
-def mailbox(name: str, **said: Any) -> Resource:
+def mailbox(name: str, /, **said: Any) -> Resource:
     return thing("mailbox", name, keep=KEEP, initial={} if "quota" in said else {"quota": QUOTA}, **said)
 
 
-def shared(name: str, **members: str) -> Resource:
+def shared(name: str, /, **members: str) -> Resource:
     """A shared mailbox; members are local parts of its own domain."""
     host = canonical.domain_of(name)
     return mailbox(name, login=False, members={f"{member}@{host}": right for member, right in members.items()})
 
 
-def alias(name: str, *to: str, **said: Any) -> Resource:
+def alias(name: str, /, *to: str, **said: Any) -> Resource:
     return thing("alias", name, to=to, **said)
 
 
-def record(name: str, *values: Any, **said: Any) -> Resource:
+def record(name: str, /, *values: Any, **said: Any) -> Resource:
     """`record("MX/a.example", "10 mx.agency.example.")`."""
     keep = OVERLAP if any(isinstance(value, Computed) for value in values) else None
     return thing("record", name, keep=keep, initial={} if "ttl" in said else {"ttl": TTL}, values=values, **said)
@@ -185,7 +185,7 @@ class World(runner.World):
             today=today,
             commit=COMMIT,
             inside=frozenset(hosts),
-            domains=frozenset(hosts),
+            domains=dict.fromkeys(hosts, TENANT),
             providers=SIDES,
             provider_kinds={name: memory.kinds for name, memory in self.providers.items()},
             cautions={},
@@ -226,3 +226,122 @@ def _without_key(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_without_key, value))
     return value.partition("p=")[0] if isinstance(value, str) and value.startswith("v=DKIM1") else value
+
+
+# ---------------------------------------------------------------------- random estates
+
+HOSTS = ("a.example", "b.example")
+LOCALS = ("jane", "tom", "desk", "info")
+OUTSIDE = "crm@vendor.example"
+# What nobody declares: it stands in every random world, at names and in sets that Git uses too where that may be.
+FOREIGN = (
+    mailbox("old@a.example", quota=1),
+    alias("fax@a.example", "old@a.example"),
+    record("A/www.a.example", "192.0.2.1", ttl=60),
+    record("TXT/a.example", "token=1", ttl=900),
+)
+ACCEPT = [{"finding": "PL202", "subject": host, "approved_by": "ops"} for host in HOSTS]
+
+
+@st.composite
+def states(draw: st.DrawFn) -> list[Resource]:
+    """What Git may say: one domain or two, each with a few names and record sets. References lead somewhere."""
+    found: list[Resource] = []
+    hosts = draw(st.sampled_from([HOSTS, HOSTS, HOSTS[:1], HOSTS[:1], ()]))
+    names = [f"{local}@{host}" for host in hosts for local in LOCALS]
+    sorts = {name: draw(st.sampled_from(["mailbox", "shared", "alias", ""])) for name in names}
+    boxes = [name for name in names if sorts[name] == "mailbox"]
+    for host in hosts:
+        found += [domain(host), *draw(_records(host)), *draw(_signed(host))]
+    for number, name in enumerate(names):
+        later = [other for other in names[number + 1 :] if sorts[other]]
+        found += draw(_addressed(sorts[name], name, boxes, later))
+    return found
+
+
+@st.composite
+def _addressed(draw: st.DrawFn, sort: str, name: str, boxes: list[str], later: list[str]) -> list[Resource]:
+    """The mailbox, shared mailbox or alias of one name; an alias points to boxes, to later names or outside."""
+    if sort == "alias":
+        targets = draw(st.lists(st.sampled_from([OUTSIDE, *boxes, *later]), min_size=1, max_size=2))
+        return [alias(name, *(targets or [OUTSIDE]))]
+    if sort == "shared" and boxes:
+        members = draw(st.dictionaries(st.sampled_from(boxes), st.sampled_from(["full", "read"]), min_size=1, max_size=2))
+        return [mailbox(name, login=False, members=members)]
+    said = {
+        "state": draw(st.sampled_from(["active", "active", "blocked", "paused"])),
+        "copies_to": draw(st.sampled_from([(), (OUTSIDE,)])),
+        "quota": draw(st.sampled_from([None, 1, 2])),
+        "name": draw(st.sampled_from([None, "Jane Roe"])),
+        "owner": draw(st.sampled_from(["jane", "tom"])),
+    }
+    return [mailbox(name, **{key: value for key, value in said.items() if value is not None})] if sort else []
+
+
+@st.composite
+def _records(draw: st.DrawFn, host: str) -> list[Resource]:
+    def ttl() -> dict[str, int]:
+        return draw(st.sampled_from([{}, {"ttl": 300}, {"ttl": 600}]))
+
+    texts = draw(st.lists(st.sampled_from(["v=spf1 -all", "v=spf1 ~all", "site=1", "site=2"]), max_size=3, unique=True))
+    one_spf = [text for text in texts if text != "v=spf1 ~all" or "v=spf1 -all" not in texts]
+    found = [record(f"TXT/{host}", *one_spf, **ttl())] if one_spf else []
+    mx = draw(st.sampled_from(["", "10 mx1.agency.example.", "20 mx2.agency.example."]))
+    found += [record(f"MX/{host}", mx, **ttl())] if mx else []
+    web = draw(st.sampled_from(["", "CNAME", "A", "A AAAA"]))
+    values = {"CNAME": "web.agency.example.", "A": "192.0.2.7", "AAAA": "2001:db8::7"}
+    return found + [record(f"{type_}/autoconfig.{host}", values[type_], **ttl()) for type_ in web.split()]
+
+
+@st.composite
+def _signed(draw: st.DrawFn, host: str) -> list[Resource]:
+    selectors = draw(st.sampled_from([(), ("s1",), ("s1",), ("s2",), ("s1", "s2")]))
+    used = draw(st.sampled_from([selectors, selectors[:1], ()]))
+    keys = [part for selector in selectors for part in (key(selector, host), key_record(selector, host))]
+    return keys + ([signing(host, *used)] if used else [])
+
+
+Edit = tuple[str, Resource]
+
+
+def edits() -> st.SearchStrategy[list[Edit]]:
+    """What people do by hand: they make some things of another estate, and remove some."""
+
+    def some(found: list[Resource]) -> st.SearchStrategy[list[Edit]]:
+        one = st.tuples(st.sampled_from(["put", "put", "take"]), st.sampled_from(found)) if found else st.nothing()
+        return st.lists(one, max_size=4)
+
+    return states().flatmap(some)
+
+
+def tamper(world: World, done: Iterable[Edit]) -> None:
+    """Do it, but for what no server takes: a name twice, mail in a domain that is not there."""
+    for what, found in done:
+        if what == "take":
+            world.take(found.address)
+        elif _fits(world.live, found):
+            world.put(found.having(**_by_hand(found)))
+
+
+def _fits(live: Mapping[Address, Resource], found: Resource) -> bool:
+    kind, name = kinds()[found.address.kind], found.address.name
+    if kind.name not in {"record", "domain"} and Address(MAIL, "domain", found.domain) not in live:
+        return False
+    others = [(kinds()[other.kind], other.name) for other in live if other != found.address]
+    return not any(
+        other.namespace == kind.namespace and other.slot(theirs) == kind.slot(name) and (other.alone(theirs) or kind.alone(name))
+        for other, theirs in others
+    )
+
+
+def _by_hand(found: Resource) -> dict[str, Any]:
+    text = "v=DKIM1; k=rsa; p=BYHAND"
+    values = found.get("values")
+    if found.address.kind == "record":
+        return {"values": tuple(text if isinstance(v, Computed) else v for v in values), "ttl": found.attributes.get("ttl", TTL)}
+    return {"public": text} if found.address.kind == "dkim_key" else {}
+
+
+def inhabited() -> World:
+    """A world in which only foreign things are, and their domain."""
+    return World(domain("a.example"), *FOREIGN)

@@ -203,7 +203,7 @@ def moved(field: str, old: Value, new: Value) -> str:
         return f"{shown(field, old)} -> {shown(field, new)}"
     from deepdiff import DeepDiff
 
-    found = DeepDiff(_as_map(old), _as_map(new), view="tree")
+    found = DeepDiff(_as_map(old), _as_map(new), view="tree", threshold_to_diff_deeper=0)
     parts = [f"- {_element(node, node.t1)}" for node in found.get("dictionary_item_removed", ())]
     parts += [f"+ {_element(node, node.t2)}" for node in found.get("dictionary_item_added", ())]
     parts += [f"{_element(node, '')}: {node.t1} -> {node.t2}" for node in found.get("values_changed", ())]

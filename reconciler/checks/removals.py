@@ -1,0 +1,63 @@
+"""Checks over what a plan takes away: a domain or a tenant that vanished, a last mailbox, a last MX.
+
+A file deleted by mistake must not silence a client. Such a plan is shown, and refused until an acceptance names it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.findings import Origin, Rule
+from reconciler.kinds.record import label, rtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.changes import Change, Facts
+    from reconciler.checks.planned import Compared
+    from reconciler.findings import Finding
+
+_ACCEPT = "Put the file back, or accept it: an `accept` entry with this code and subject in {}."
+DOMAIN_GONE = Rule("PL210", "error", "A whole domain would be taken out", _ACCEPT.format("control.yaml"))
+TENANT_GONE = Rule("PL213", "error", "A whole tenant would be taken out", _ACCEPT.format("reconciler.yaml"))
+LAST_BOX = Rule("PL215", "error", "A domain's last active mailbox would go", _ACCEPT.format("control.yaml"))
+LAST_MX = Rule("PL219", "error", "A domain's MX would go", _ACCEPT.format("control.yaml"))
+
+
+def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
+    """Every finding of this theme."""
+    going = [c for c in compared.changes if c.action in {"retire", "delete"}]
+    gone = sorted({c.domain for c in going} - facts.domains.keys())
+    if gone and not any(holder == tenant for holder in facts.domains.values()):
+        what = f"{len(going)} things in {', '.join(gone[:5])}{' …' if len(gone) > 5 else ''}."
+        yield TENANT_GONE.at(tenant, what, Origin(f"tenants/{tenant}", line=1, column=1))
+        return
+    for domain in gone:
+        some = [c for c in going if c.domain == domain]
+        origin = Origin(f"tenants/{tenant}/domains/{domain}.yaml", line=1, column=1)
+        yield DOMAIN_GONE.at(domain, f"{len(some)} things, first {some[0].address}.", origin)
+    for change in going:
+        if change.domain not in gone and _is_mx(change):
+            yield LAST_MX.at(change.domain, f"{change.address} would be removed.", _origin(change))
+    for domain in sorted({c.domain for c in going if c.kind.name == "mailbox"} - set(gone)):
+        yield from _last_box(domain, going, compared)
+
+
+def _is_mx(change: Change) -> bool:
+    name = change.address.name
+    return change.kind.name == "record" and rtype(name) == "MX" and label(name) == change.domain
+
+
+def _last_box(domain: str, going: list[Change], compared: Compared) -> Iterator[Finding]:
+    boxes = [r for a, r in compared.state.items() if a.kind == "mailbox" and r.domain == domain]
+    lost = [c for c in going if c.kind.name == "mailbox" and c.domain == domain and _was_active(c)]
+    if lost and not any(box.get("state") == "active" for box in boxes):
+        yield LAST_BOX.at(domain, f"{lost[0].address} is the last.", _origin(lost[0]))
+
+
+def _was_active(change: Change) -> bool:
+    return change.base is not None and bool(change.base.said.get("state") == "active")
+
+
+def _origin(change: Change) -> Origin:
+    return change.origin or Origin("")
