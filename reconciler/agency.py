@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 FILE = "reconciler.yaml"
 
+TOO_EARLY = Rule(
+    "IN221", "warning", "Accepted, but not acted on yet", "This version does not act on the key; do not rely on it."
+)
 SAME_SYSTEM = Rule(
     "IN217", "error", "Two providers are one system", "Keep one of them; two would undo each other's work."
 )
@@ -63,6 +66,7 @@ class Agency:
 
 def check(agency: Agency) -> Iterator[Finding]:
     """What is wrong with the file by itself, beyond its schema."""
+    yield from _unused_keys(agency)
     yield from _ids(agency)
     yield from _systems(agency)
     for side in ("mail", "dns"):
@@ -73,6 +77,15 @@ def check(agency: Agency) -> Iterator[Finding]:
     server = agency.defaults.get("server")
     if server is not None and server not in agency.servers:
         yield UNKNOWN_SERVER.at(server, f"There is no server called `{server}`.", Origin(FILE, ("defaults", "server")))
+
+
+_NOT_YET = ("limits", "rollout", "freeze", "ledger", "released")
+
+
+def _unused_keys(agency: Agency) -> Iterator[Finding]:
+    for key in _NOT_YET:
+        if key in agency.data:
+            yield TOO_EARLY.at(key, f"`{key}` is read and checked, nothing more.", Origin(FILE, (key,)))
 
 
 def _ids(agency: Agency) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ CANNOT = Rule(
     "PL206",
     "error",
     "Git's change cannot be made",
-    "The thing was removed by hand. Put it back with `drift: enforce`, or take it out of the YAML.",
+    "It was removed by hand. Take it out of the YAML (the ledger forgets it), then declare it again: it is made anew.",
 )
 IMMUTABLE = Rule(
     "PL207",

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from reconciler.apply import Live
     from reconciler.compile import Compiled
-    from reconciler.estate import Tenant
     from reconciler.model import Entry
     from reconciler.session import Session
+    from reconciler.tenant_files import Tenant
 
 NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref from a backup or another clone.")
 
@@ -115,7 +115,11 @@ def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[
     """{file: (commit, author)} of its last change since it was applied, for each file that a change comes from."""
     by_base: dict[str | None, set[str]] = {}
     for tenant in tenants:
-        files = {change.origin.file for change in tenant.changes if change.origin is not None and change.origin.file}
+        files = {
+            change.origin.file
+            for change in (*tenant.changes, *tenant.todo)
+            if change.origin is not None and change.origin.file
+        }
         by_base.setdefault(tenant.applied_commit, set()).update(files)
     found: dict[str, tuple[str, str]] = {}
     for base, files in by_base.items():

@@ -6,13 +6,13 @@ A bad reconciler.yaml stops everything; a bad template stops those that use it; 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from reconciler import agency as agency_file
-from reconciler import documents, schema
+from reconciler import documents, tenant_files
 from reconciler.agency import Agency
 from reconciler.checks import declared
 from reconciler.compile import TWO_TENANTS, Compiled, Files, compile_tenant
@@ -21,47 +21,21 @@ from reconciler.findings import Finding, Origin, Rule
 from reconciler.history import Repository
 from reconciler.providers import _settings as settings
 from reconciler.templates import Library
+from reconciler.tenant_files import STRAY, Tenant, link, parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from reconciler.documents import Document
-    from reconciler.history import File
 
 NO_ESTATE = Rule(
     "IN304", "error", "Not an estate", "Make one with `reconciler init DIR`, or name its folder with --estate."
 )
-LINK = Rule("IN220", "error", "Not a regular file", "Commit the file itself; links and submodules are not followed.")
-STRAY = Rule(
-    "IN223",
-    "error",
-    "This file has no meaning here",
-    "See docs/reference/files.md for the places; move it or give it another suffix.",
-)
-TENANT_ID = Rule("IN224", "error", "Not a tenant id", "Use lower-case letters, digits and hyphens, at most 32.")
-NO_TIME_ZONE = Rule("IN228", "error", "Not a time zone", "Write a name such as Europe/Berlin, or UTC.")
+NO_TIME_ZONE = Rule("IN307", "error", "Not a time zone", "Write a name such as Europe/Berlin, or UTC.")
 
-_TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
-_PLACES = re.compile(
-    r"tenants/(?P<tenant>[^/]+)(?:/(?:(?P<file>tenant|control)\.yaml|(?P<part>domains|dns|resets)/(?P<stem>[^/]+)\.yaml))?"
-)
 _DOMAIN = re.compile(r"tenants/([^/]+)/domains/([^/]+)\.yaml")
 _TEMPLATE = re.compile(r"domain-templates/(?P<name>[^/]+/[1-9][0-9]*)\.yaml")
-_SCHEMAS = {"domains": "domain", "dns": "dns", "tenant": "tenant", "control": "control"}
-
-
-@dataclass(slots=True)
-class Tenant:
-    """One tenant's files, parsed: the documents by path, what they say by place, and what is wrong with them."""
-
-    files: Files
-    documents: dict[str, Document] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    @property
-    def sound(self) -> bool:
-        return not any(finding.severity == "error" for finding in self.findings)
 
 
 class Estate:
@@ -70,7 +44,7 @@ class Estate:
     def __init__(self, root: Path, revision: str = "HEAD", *, worktree: bool = False) -> None:
         self.root = root
         self.repository = Repository(root)
-        self.commit = self.repository.commit(revision)
+        self.commit = self.repository.commit(revision, unborn=worktree)
         self._tree = self.repository.tree(None if worktree else self.commit)
         self._documents: dict[str, Document] = {}
         try:
@@ -86,13 +60,13 @@ class Estate:
     def tenants(self) -> frozenset[str]:
         """The tenants' ids; what is no id is there too, and judged when the tenant is parsed."""
         inside = [path for path in self._tree.paths if path.startswith("tenants/")]
-        return frozenset(path.split("/", 2)[1] for path in inside if path.count("/") > 1 or self._is_link(path))
+        return frozenset(path.split("/", 2)[1] for path in inside if path.count("/") > 1 or self._islink(path))
 
     def has(self, tenant: str) -> bool:
         """Whether there is anything of a tenant."""
         return bool(self._tree.under(f"tenants/{tenant}"))
 
-    def _is_link(self, path: str) -> bool:
+    def _islink(self, path: str) -> bool:
         file = self._tree.get(path)
         return file is not None and not file.regular
 
@@ -118,27 +92,16 @@ class Estate:
     @cached_property
     def findings(self) -> list[Finding]:
         """What is wrong with the agency's files and stops only those that use them."""
-        return self._located([*self._templates[1], *self.library.findings])
+        return [*self._warnings, *self._located([*self._templates[1], *self.library.findings])]
 
     def parsed(self, names: Sequence[str]) -> dict[str, Tenant]:
         """{tenant: its files, parsed and validated one by one}, all of them read at once."""
         files = {name: self._tree.under(f"tenants/{name}") for name in names}
         contents = self.repository.read(file for some in files.values() for file in some)
-        return {name: self._tenant(name, some, contents) for name, some in files.items()}
-
-    def _tenant(self, name: str, files: Sequence[File], contents: Mapping[str, bytes]) -> Tenant:
-        found = Tenant(Files(name))
-        if not _TENANT.fullmatch(name):
-            found.findings.append(TENANT_ID.at(name, f"`{name}` is none.", Origin(f"tenants/{name}")))
-        parts: dict[str, dict[str, Any]] = {"domains": {}, "dns": {}, "tenant": {}, "control": {}}
-        for file in files:
-            if file.regular:
-                self._place(file.path, contents[file.path], found, parts)
-            else:
-                found.findings.append(_link(file))
-        found.findings += self._shared_domains(name)
-        found.files = Files(name, parts["tenant"], parts["control"], parts["domains"], parts["dns"])
-        return found
+        tenants = {name: tenant_files.parse(name, some, contents) for name, some in files.items()}
+        for name, tenant in tenants.items():
+            tenant.findings += self._shared_domains.get(name, ())
+        return tenants
 
     def compile(self, tenant: Tenant) -> Compiled:
         """The desired state of a tenant, with the findings of its files; of an unsound one only those.
@@ -170,15 +133,16 @@ class Estate:
         if file is None:
             raise InputError([NO_ESTATE.at(str(self.root), "There is no reconciler.yaml.", Origin(agency_file.FILE))])
         if not file.regular:
-            raise InputError([_link(file)])
+            raise InputError([link(file)])
         findings: list[Finding] = []
-        document = _parsed(file.path, self.repository.read([file])[file.path], "reconciler", findings)
+        document = parsed(file.path, self.repository.read([file])[file.path], "reconciler", findings)
         if document is None:
             raise InputError(findings)
         self._documents[file.path] = document
         agency = Agency(document.data)
         findings = self._located([*agency_file.check(agency), *settings.check(agency), *_time_zone(agency)])
-        if findings:
+        self._warnings = [finding for finding in findings if finding.severity != "error"]
+        if len(self._warnings) < len(findings):
             raise InputError(findings)
         return agency
 
@@ -187,10 +151,10 @@ class Estate:
         found: dict[str, Document] = {}
         findings: list[Finding] = []
         files = self._tree.under("domain-templates")
-        findings += [_link(file) for file in files if not file.regular]
+        findings += [link(file) for file in files if not file.regular]
         for path, raw in self.repository.read(files).items():
             place = _TEMPLATE.fullmatch(path)
-            document = _parsed(path, raw, "template", findings) if place is not None else None
+            document = parsed(path, raw, "template", findings) if place is not None else None
             if place is None and path.endswith((".yaml", ".yml")):
                 findings.append(STRAY.at(path, "", Origin(path, line=1, column=1)))
             elif place is not None and document is not None:
@@ -202,33 +166,17 @@ class Estate:
         nobody = Tenant(Files(""))
         return [replace(finding, origin=self.located(nobody, finding.origin)) for finding in findings]
 
-    # ------------------------------------------------------------------ tenant files
-
-    def _place(self, path: str, raw: bytes, found: Tenant, parts: dict[str, dict[str, Any]]) -> None:
-        place = _PLACES.fullmatch(path)
-        part = place and (place["file"] or place["part"])
-        if place is None or part is None:
-            if path.endswith((".yaml", ".yml")):
-                found.findings.append(STRAY.at(path, "", Origin(path, line=1, column=1)))
-            return
-        document = _parsed(path, raw, _SCHEMAS[part], found.findings) if part != "resets" else None
-        if document is not None:
-            found.documents[path] = document
-            if place["file"]:
-                parts[part] = document.data
-            else:
-                parts[part][place["stem"]] = document.data
-
-    def _shared_domains(self, name: str) -> Iterator[Finding]:
-        for domain, tenants in self.holders.items() if len(self.domains) != self._domain_files else ():
-            if len(tenants) > 1 and name in tenants:
+    @cached_property
+    def _shared_domains(self) -> dict[str, list[Finding]]:
+        """{tenant: findings} for each domain that more than one tenant has a file for."""
+        found: dict[str, list[Finding]] = {}
+        for domain, tenants in self.holders.items():
+            for name in tenants if len(tenants) > 1 else ():
                 others = ", ".join(other for other in tenants if other != name)
                 origin = Origin(f"tenants/{name}/domains/{domain}.yaml", line=1, column=1)
-                yield TWO_TENANTS.at(domain, f"The tenant {others} holds it too.", origin)
-
-    @cached_property
-    def _domain_files(self) -> int:
-        return sum(len(tenants) for tenants in self.holders.values())
+                finding = TWO_TENANTS.at(domain, f"The tenant {others} holds it too.", origin)
+                found.setdefault(name, []).append(finding)
+        return found
 
 
 def _time_zone(agency: Agency) -> Iterator[Finding]:
@@ -237,19 +185,3 @@ def _time_zone(agency: Agency) -> Iterator[Finding]:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         yield NO_TIME_ZONE.at(name, f"There is no `{name}`.", Origin(agency_file.FILE, ("timezone",)))
-
-
-def _link(file: File) -> Finding:
-    return LINK.at(file.path, "It is a link or a submodule.", Origin(file.path, line=1, column=1))
-
-
-def _parsed(path: str, raw: bytes, kind: str, findings: list[Finding]) -> Document | None:
-    """The document, or None after noting what is wrong with it."""
-    try:
-        document = documents.parse(path, raw)
-    except InputError as error:
-        findings += error.findings
-        return None
-    problems = schema.validate(document, kind)
-    findings += problems
-    return None if problems else document

@@ -30,6 +30,7 @@ NO_REPOSITORY = Rule(
 NO_COMMIT = Rule("IN302", "error", "No such commit", "Commit the estate first, or correct the name after --rev.")
 NO_FOLDER = Rule("IN303", "error", "No such folder", "Name the estate's folder with --estate.")
 
+UNBORN = "0" * 40
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
 _PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
@@ -80,8 +81,11 @@ class Repository:
             command, cwd=self.root, input=stdin, capture_output=True, check=True, env={**os.environ, **_ENVIRONMENT}
         ).stdout
 
-    def commit(self, revision: str) -> str:
-        """The full id of a commit. Raises InputError when there is no repository or no such commit."""
+    def commit(self, revision: str, *, unborn: bool = False) -> str:
+        """The full id of a commit. Raises InputError when there is no repository or no such commit.
+
+        `unborn`: before the first commit, HEAD is 40 zeros, as Git itself writes it, and not an error.
+        """
         try:
             self.git("rev-parse", "--git-dir")
         except subprocess.CalledProcessError as error:
@@ -91,6 +95,8 @@ class Repository:
         try:
             found = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         except subprocess.CalledProcessError:
+            if unborn and revision == "HEAD":
+                return UNBORN
             what = f"`{revision}` names no commit."
             raise InputError([NO_COMMIT.at(revision, what, Origin(str(self.root)))]) from None
         return found.decode().strip()
@@ -167,6 +173,8 @@ class Repository:
 
     def authors(self, base: str | None, commit: str, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
         """{path: (commit, author)} of the last change to each path after `base` (None: in all of history)."""
+        if commit == UNBORN:
+            return {}
         span = commit if base is None else f"{base}..{commit}"
         # The answer of a big first plan names thousands of files: beyond what a command line takes, ask for all.
         some = paths if len(paths) <= _PIPELINE else ("tenants", "domain-templates")

@@ -62,7 +62,8 @@ def _styled(lines: Iterable[Line], *, color: bool) -> None:
 @contextmanager
 def progress(output: Output) -> Iterator[Progress]:
     """A bar on stderr when that is a terminal and the work has taken a second."""
-    shows, begun, bar = sys.stderr.isatty() and output.format == "text", time.monotonic(), None
+    shows, begun = sys.stderr.isatty() and output.format == "text", time.monotonic()
+    bar: Bar | None = None  # not before the workers are forked: it has a thread
 
     def told(done: int, total: int) -> None:
         nonlocal bar

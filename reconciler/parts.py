@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What shall become of one attribute or element. `drift` when only live moved; `declared` when Git moved as well."""
+    """What shall become of one attribute or element. `drift` when only live moved; `declared` when Git moved too."""
 
     aim: Value
     drift: bool = False

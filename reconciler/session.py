@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from reconciler import runner
 from reconciler.checks import across
-from reconciler.estate import Estate, Tenant
+from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.ledger import Ledgers
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from reconciler.changes import Links
     from reconciler.compile import Compiled
+    from reconciler.tenant_files import Tenant
 
 CHUNK = 40  # tenants read, compared and applied together: enough to save round trips, few enough to stay small
 PARALLEL_TENANTS = 100  # below, starting worker processes costs more than it saves

@@ -116,7 +116,7 @@ class Thing:
     def _drifted(self, name: str) -> bool:
         assert self.git is not None and self.value is not None and self.base is not None
         unmoved = self.git.get(name) == self.base.said.get(name, MISSING)
-        return unmoved and self.live_value(name) != self.value.get(name)
+        return bool(unmoved and self.live_value(name) != self.value.get(name))
 
     def _before(self, base: Entry | None, said: Mapping[str, Value]) -> dict[str, Value]:
         """Per optional attribute: what it was before we first set it (parts row 4), kept while Git mentions it."""

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
 
 ACROSS = Rule(
-    "RT004", "error", "Points into another tenant", "Tenants are islands; keep targets and members inside the tenant."
+    "RT004",
+    "error",
+    "Points into another tenant",
+    "Keep targets and members inside the tenant, or `accept` it in both control.yaml files by code and subject.",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.agency import ONE_SPACE, UNKNOWN_MEMBER, unknown
+from reconciler.agency import ONE_SPACE, TOO_EARLY, UNKNOWN_MEMBER, unknown
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import dkim_key
 from reconciler.kinds.site import BAD_NAME
@@ -25,9 +25,6 @@ OUTSIDE = Rule(
     "error",
     "An alias leaves the estate",
     "Write it under `forwards`, with owner, reason, approver and end date.",
-)
-TOO_EARLY = Rule(
-    "IN221", "warning", "Accepted, but not acted on yet", "This version does not act on the key; do not rely on it."
 )
 TWIN = Rule(
     "IN218",

@@ -5,10 +5,9 @@ A line is a tuple of spans (text, style); styles are words of rich's (`bold`, `r
 
 from __future__ import annotations
 
-import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from reconciler.model import MISSING, Computed
+from reconciler.reports.values import moved, shown, visible
 from reconciler.review import digest
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
     from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
     from reconciler.findings import Finding
-    from reconciler.model import Value
 
 Span = tuple[str, str]
 Line = tuple[Span, ...]
@@ -31,7 +29,6 @@ SIGNS = {
     "purge": ("-", "bold red"),
 }
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 _DIFFERS = 3  # files named before "and N more"
 
 
@@ -125,7 +122,7 @@ def _ending(found: Plan, quiet: int) -> Iterator[Line]:
     adopted = sum(step.what == "adopt" for tenant in found.tenants for step in tenant.steps)
     yield ()
     if quiet:
-        yield ((f"{quiet} tenant{'s' if quiet > 1 else ''} with nothing to change.", "dim"),)
+        yield ((f"{_count(quiet, 'tenant')} with nothing to change.", "dim"),)
     total = ", ".join(_counts(changes)) or "nothing to change"
     later = sum(len(tenant.later) for tenant in found.tenants)
     extra = f", {adopted} to adopt as they are" if adopted else ""
@@ -155,9 +152,9 @@ def checked(found: Checked) -> Iterator[Line]:
     yield from differing(found.differing)
     yield from findings(found.findings)
     severities = [finding.severity for finding in found.findings]
-    counts = ", ".join(f"{severities.count(s)} {s}s" for s in ("error", "warning", "info") if s in severities)
+    counts = ", ".join(_count(severities.count(s), s) for s in ("error", "warning", "info") if s in severities)
     style = "bold red" if "error" in severities else "green"
-    yield ((f"{found.tenants} tenants at {found.commit[:12]}: {counts or 'all is well'}.", style),)
+    yield ((f"{_count(found.tenants, 'tenant')} at {found.commit[:12]}: {counts or 'all is well'}.", style),)
 
 
 def result(found: Result) -> Iterator[Line]:
@@ -168,7 +165,7 @@ def result(found: Result) -> Iterator[Line]:
     missed = sum(len(tenant.not_done) for tenant in found.tenants)
     yield ()
     style = "bold red" if missed else "bold green"
-    yield ((f"Applied: {done} change{'' if done == 1 else 's'}, {missed} not made. Run {found.run}.", style),)
+    yield ((f"Applied: {_count(done, 'change')}, {missed} not made. Run {found.run}.", style),)
 
 
 _SAID = {
@@ -197,56 +194,5 @@ def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
         yield ((f"  to go on: {tenant.rerun}", "bold"),)
 
 
-def moved(field: str, old: Value, new: Value) -> str:
-    """A change of value for people: of sets and maps what comes and goes, of anything else from and to."""
-    if not (old and new and isinstance(old, (tuple, dict)) and isinstance(new, (tuple, dict))):
-        return f"{shown(field, old)} -> {shown(field, new)}"
-    from deepdiff import DeepDiff
-
-    found = DeepDiff(_as_map(old), _as_map(new), view="tree", threshold_to_diff_deeper=0)
-    parts = [f"- {_element(node, node.t1)}" for node in found.get("dictionary_item_removed", ())]
-    parts += [f"+ {_element(node, node.t2)}" for node in found.get("dictionary_item_added", ())]
-    parts += [f"{_element(node, '')}: {node.t1} -> {node.t2}" for node in found.get("values_changed", ())]
-    return ", ".join(visible(part) for part in sorted(parts))
-
-
-def _element(node: Any, right: str) -> str:
-    """What one difference is about: an address, or a member with its right."""
-    name = str(node.path(output_format="list")[-1])
-    return f"{name} ({right})" if right and right != name else name
-
-
-def _as_map(value: Value) -> dict[str, str]:
-    """Elements by what they are known by: a member by its name, anything else by itself."""
-    if isinstance(value, dict):
-        return {str(name): str(part) for name, part in value.items()}
-    return {shown("", item): shown("", item) for item in value}
-
-
-def shown(field: str, value: Value) -> str:
-    """A value for people: sizes and times in units, sets as lists, nothing as `none`."""
-    if value is None or value is MISSING or value in ((), {}):
-        return "none"
-    if isinstance(value, Computed):
-        return "(known after apply)"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return ", ".join(shown("", item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{visible(str(name))} ({visible(str(part))})" for name, part in value.items())
-    if isinstance(value, int):
-        return _size(value) if field == "quota" else f"{value} s" if field == "ttl" else str(value)
-    return visible(str(value))
-
-
-def _size(number: int) -> str:
-    unit, factor = next(((u, f) for u, f in _UNITS if number >= f and number % f == 0), ("bytes", 1))
-    return f"{number // factor} {unit}"
-
-
-def visible(text: str) -> str:
-    """The text with everything a terminal would obey or hide written out: live data and YAML are not trusted."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c.isprintable() and unicodedata.category(c) != "Cf" else ascii(c)[1:-1] for c in text)
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 or thing == 'info' else 's'}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reconciler.reports.lines import SIGNS, shown, visible
+from reconciler.reports.lines import SIGNS
+from reconciler.reports.values import shown, visible
 from reconciler.review import digest
 
 if TYPE_CHECKING:
@@ -53,14 +54,24 @@ def _destructive(found: Plan) -> list[str]:
 
 
 def _speaks(tenant: TenantPlan) -> bool:
-    return bool(tenant.changes or tenant.drift or tenant.unread or tenant.findings)
+    listed = any(risk == "high" for _, risk in tenant.unmanaged.listed)
+    return bool(tenant.changes or tenant.drift or tenant.unread or tenant.findings or tenant.later or listed)
 
 
 def _whole(tenant: TenantPlan) -> str:
     body = [
         line for change in _first_destructive(tenant.changes) for line in (f"- {_headline(change)}", *_fields(change))
     ]
-    return _folded(tenant, [*(_finding(f) for f in tenant.findings), "", *body])
+    return _folded(tenant, [*(_finding(f) for f in tenant.findings), "", *body, *_besides(tenant)])
+
+
+def _besides(tenant: TenantPlan) -> list[str]:
+    """What is not changed now and should be known."""
+    later = [
+        f"- later: {w.action} {w.address.kind} {_code(w.address.name)} {w.when or ''} ({w.why})" for w in tenant.later
+    ]
+    high = [address for address, risk in tenant.unmanaged.listed if risk == "high"]
+    return [*later, *(f"- unmanaged, high risk: {address.kind} {_code(address.name)}" for address in high)]
 
 
 def _short(tenant: TenantPlan) -> str:
