@@ -14,7 +14,6 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -28,24 +27,24 @@ if TYPE_CHECKING:
 MAX_BYTES, MAX_LEVELS, MAX_DIGITS = 2**20, 20, 18
 MAX_FINDINGS = 100  # per file: a hostile one can hold a problem in every byte
 
-LARGE = Rule("IN001", "error", "the file is too large", "Split it; a domain's file has a few KiB.")
-ENCODING = Rule("IN002", "error", "the file is not UTF-8", "Save it as UTF-8.")
-BOM = Rule("IN003", "error", "the file begins with a byte order mark", "Save it as UTF-8 without one.")
-CHARACTER = Rule("IN004", "error", "a character that cannot be seen", "Remove it; a value is one line of visible text.")
-SYNTAX = Rule("IN005", "error", "not YAML", "Check indentation, colons, quotes and brackets, here and just before.")
-DEEP = Rule("IN006", "error", "nested too deep", "No file of an estate needs that; what follows was not read.")
-TAG = Rule("IN007", "error", "a YAML tag", "Remove it, or put the text in quotes if it is one that begins with `!`.")
-ANCHOR = Rule("IN008", "error", "a YAML anchor or alias", "Write the value out; a text that begins so goes in quotes.")
-MERGE = Rule("IN009", "error", "a merge key", "Write the keys out, so that a diff shows what changes.")
-DIRECTIVE = Rule("IN010", "error", "a YAML directive", "Remove lines that begin with `%`; what follows was not read.")
-COMPLEX = Rule("IN011", "error", "a key that is not text", "Put it in quotes if it begins with `[`, `{` or `*`.")
-SECOND = Rule("IN012", "error", "more than one document", "Keep one, and remove the line `---` and what follows.")
-TOP = Rule("IN013", "error", "the file holds no keys", "Write `key: value` lines at its top level.")
-EMPTY_KEY = Rule("IN014", "error", "an empty key", "Write the key before the colon.")
-DUPLICATE = Rule("IN015", "error", "a key stands twice", "Keep one; capitals make no difference.")
-EMPTY = Rule("IN016", "error", "a key without a value", "Write the value, or take the key away.")
-NUMBER = Rule("IN017", "error", "a number with too many digits", "Put it in quotes if it is text.")
-MORE = Rule("IN018", "error", "more findings than are shown", "Correct the ones before this one, then validate again.")
+LARGE = Rule("IN001", "error", "The file is too large", "Split it; a domain's file has a few KiB.")
+ENCODING = Rule("IN002", "error", "The file is not UTF-8", "Save it as UTF-8.")
+BOM = Rule("IN003", "error", "The file begins with a byte order mark", "Save it as UTF-8 without one.")
+CHARACTER = Rule("IN004", "error", "A character that cannot be seen", "Remove it; a value is one line of visible text.")
+SYNTAX = Rule("IN005", "error", "Not YAML", "Check indentation, colons, quotes and brackets, here and just before.")
+DEEP = Rule("IN006", "error", "Nested too deep", "No file of an estate needs that; what follows was not read.")
+TAG = Rule("IN007", "error", "A YAML tag", "Remove it, or put the text in quotes if it is one that begins with `!`.")
+ANCHOR = Rule("IN008", "error", "A YAML anchor or alias", "Write the value out; a text that begins so goes in quotes.")
+MERGE = Rule("IN009", "error", "A merge key", "Write the keys out, so that a diff shows what changes.")
+DIRECTIVE = Rule("IN010", "error", "A YAML directive", "Remove lines that begin with `%`; what follows was not read.")
+COMPLEX = Rule("IN011", "error", "A key that is not text", "Put it in quotes if it begins with `[`, `{` or `*`.")
+SECOND = Rule("IN012", "error", "More than one document", "Keep one, and remove the line `---` and what follows.")
+TOP = Rule("IN013", "error", "The file holds no keys", "Write `key: value` lines at its top level.")
+EMPTY_KEY = Rule("IN014", "error", "An empty key", "Write the key before the colon.")
+DUPLICATE = Rule("IN015", "error", "A key stands twice", "Keep one; capitals make no difference.")
+EMPTY = Rule("IN016", "error", "A key without a value", "Write the value, or take the key away.")
+NUMBER = Rule("IN017", "error", "A number with too many digits", "Put it in quotes if it is text.")
+MORE = Rule("IN018", "error", "More findings than are shown", "Correct the ones before this one, then validate again.")
 
 _SCALAR, _MAPPING_END = yaml.ScalarEvent, yaml.MappingEndEvent  # looked up once: they are asked for at every event
 _NEVER = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # C1, separators, bidi, BOM
@@ -101,12 +100,6 @@ def locate(document: Document, path: tuple[str | int, ...]) -> tuple[int, int]:
     while path not in known:
         path = path[:-1]
     return known[path]
-
-
-def shipped(name: str) -> Path:
-    """The folder `schemas` or `domain-templates` that travels with the tool: in its wheel, or in its checkout."""
-    inside = Path(__file__).resolve().parent / "data" / name
-    return inside if inside.is_dir() else inside.parents[2] / name
 
 
 @lru_cache(maxsize=8)  # what is printed comes file by file

@@ -77,9 +77,10 @@ def plan_tenant(
     """The plan of one tenant whose documents are sound. `asked` are the scopes that `live` answers."""
     draft = _Draft()
     there = _there(live, asked, facts, draft)
-    read = {(provider, scope.domain) for provider, scope in asked} - _failed(live)
+    scopes_asked = {(provider, scope.domain) for provider, scope in asked}
+    read = {key for key in scopes_asked if not isinstance(live[key], ProviderError)}
     _compare_all(compiled, base, there, read, facts, draft)
-    _let_go(base, {(provider, scope.domain) for provider, scope in asked}, facts, draft)
+    _let_go(base, scopes_asked, facts, draft)
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
     compared = Compared(compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked)
     draft.findings += [*planned.check(compared, facts), *removals.check(compiled.tenant, compared, facts)]
@@ -103,10 +104,6 @@ def plan_tenant(
 
 
 # ---------------------------------------------------------------------- comparing
-
-
-def _failed(live: Live) -> set[tuple[str, str]]:
-    return {key for key, answer in live.items() if isinstance(answer, ProviderError)}
 
 
 def _there(live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: _Draft) -> dict[Address, Resource]:

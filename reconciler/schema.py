@@ -14,9 +14,10 @@ from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.documents import MAX_FINDINGS, Document, bounded, locate, shipped
+from reconciler.documents import MAX_FINDINGS, Document, bounded, locate
 from reconciler.findings import Finding, Origin, Rule
 
 if TYPE_CHECKING:
@@ -29,17 +30,17 @@ Keys = tuple[str | int, ...]
 
 NAMES = ("reconciler", "control", "tenant", "domain", "dns", "template")
 
-UNKNOWN = Rule("IN020", "error", "an unknown key", "Correct it, or take it away.")
-MISSING = Rule("IN021", "error", "a key is missing", "Write it here.")
-TYPE = Rule("IN022", "error", "a value of the wrong type", "Write one of the right type.")
-CHOICE = Rule("IN023", "error", "not one of the values to choose from", "Write one of them.")
-FORM = Rule("IN024", "error", "a value of the wrong form", "Write it in that form.")
-BOUND = Rule("IN025", "error", "too little or too much", "Write more, or less.")
-NO_DAY = Rule("IN026", "error", "a day that no calendar has", "Write one that exists.")
+UNKNOWN = Rule("IN020", "error", "An unknown key", "Correct it, or take it away.")
+MISSING = Rule("IN021", "error", "A key is missing", "Write it here.")
+TYPE = Rule("IN022", "error", "A value of the wrong type", "Write one of the right type.")
+CHOICE = Rule("IN023", "error", "Not one of the values to choose from", "Write one of them.")
+FORM = Rule("IN024", "error", "A value of the wrong form", "Write it in that form.")
+BOUND = Rule("IN025", "error", "Too little or too much", "Write more, or less.")
+NO_DAY = Rule("IN026", "error", "A day that no calendar has", "Write one that exists.")
 PASSWORD = Rule(
     "IN027",
     "error",
-    "a password in a file",
+    "A password in a file",
     "Take the key away, and change that password: Git keeps what was committed once. The owner of a mailbox sets its "
     "password; what a provider needs stands in reconciler.yaml as `{env: NAME}` or `{file: NAME}`.",
 )
@@ -77,6 +78,12 @@ class _Problem(NamedTuple):
     path: Keys
     what: str
     fix: str = ""
+
+
+def shipped(name: str) -> Path:
+    """The folder `schemas` or `domain-templates` that travels with the tool: in its wheel, or in its checkout."""
+    inside = Path(__file__).resolve().parent / "data" / name
+    return inside if inside.is_dir() else inside.parents[2] / name
 
 
 def validate(document: Document, schema_name: str) -> list[Finding]:

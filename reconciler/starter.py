@@ -6,9 +6,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.documents import shipped
 from reconciler.errors import InputError
 from reconciler.findings import Origin, Rule
+from reconciler.schema import shipped
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,17 @@ import sys
 import pytest
 
 from tests.estates import (
-    NORTHWIND, ROOT, accepting, call, contoso, control, dns, mail, make, northwind, tenant,
+    NORTHWIND,
+    ROOT,
+    accepting,
+    call,
+    contoso,
+    control,
+    dns,
+    mail,
+    make,
+    northwind,
+    tenant,
 )  # fmt: skip
 from tests.terminal import ESCAPE, show
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import documents
+from reconciler import documents, schema
 from reconciler.errors import InputError
 
 SAMPLE = b"""\
@@ -274,7 +274,7 @@ def test_columns_count_characters():
 
 def test_shipped_folders_are_the_checkouts_here():
     """In a checkout the schemas are the repository's own; a wheel's are beside the package (test_wheel.py)."""
-    assert (documents.shipped("schemas") / "domain.schema.json").is_file()
+    assert (schema.shipped("schemas") / "domain.schema.json").is_file()
 
 
 PIECES = st.sampled_from(

@@ -15,7 +15,18 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.estates import (
-    AGENCY, NORTHWIND, NORTHWIND_DNS, ROOT, accepting, contoso, control, dns, mail, make, northwind, summary,
+    AGENCY,
+    NORTHWIND,
+    NORTHWIND_DNS,
+    ROOT,
+    accepting,
+    contoso,
+    control,
+    dns,
+    mail,
+    make,
+    northwind,
+    summary,
 )  # fmt: skip
 
 FORMATS = Path(__file__).parent / "formats"

@@ -18,13 +18,12 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from reconciler.errors import ProviderError, Refused, Unreachable
-from reconciler.model import Address, Resource
+from reconciler.model import Resource
 from reconciler.parts import base_value
 from reconciler.review import digest, plain, revert
 from tests.worlds import (
     ACCEPT,
     FOREIGN,
-    MAIL,
     World,
     alias,
     alike,
@@ -40,7 +39,7 @@ from tests.worlds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from reconciler.apply import Live
     from reconciler.changes import Batch, Change, TenantPlan

@@ -20,10 +20,12 @@ PACKAGE = ROOT / "reconciler"
 SHELL = (
     {"__main__"},
     {"cli"},
+    {"output"},
     {"engine"},
     {"drafts"},
     {"session"},
     {"estate", "runner", "starter"},
+    {"tenant_files"},
     {"schema", "templates", "ledger", "facts", "providers", "forges"},
     {"documents", "history"},
 )
@@ -32,7 +34,8 @@ CORE = (
     {"apply", "checks", "questions", "reports"},
     {"review"},
     {"compile", "diff", "order"},
-    {"agency", "parts"},
+    {"agency", "thing"},
+    {"parts"},
     {"kinds"},
     {"changes"},
     {"model", "canonical"},
@@ -58,18 +61,18 @@ PURE_EXCEPTIONS = {
 
 # Each package has one home; everywhere else speaks to that module.
 HOMES = {
-    "click": {"cli"},
+    "click": {"cli", "output"},
     "cryptography": {"providers"},
     "deepdiff": {"reports"},
     "dns": {"providers", "facts"},
-    "git": {"history", "ledger", "starter"},
+    "git": {"starter"},
     "idna": {"canonical"},
     "jinja2": {"templates"},
     "jsonschema": {"schema"},
     "jsonschema_rs": {"schema"},
     "psycopg": {"providers"},
     "pymysql": {"providers"},
-    "rich": {"cli"},
+    "rich": {"output"},
     "yaml": {"documents"},
 }
 

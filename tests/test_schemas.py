@@ -37,7 +37,7 @@ def test_the_examples_are_valid(path):
 def test_each_kind_of_file_has_an_example_and_a_schema():
     """No schema without a file that proves it usable."""
     assert {path.stem.partition("-")[0] for path in CORPUS} == set(schema.NAMES)
-    shipped = {path.name for path in documents.shipped("schemas").iterdir()}
+    shipped = {path.name for path in schema.shipped("schemas").iterdir()}
     assert shipped == {f"{name}.schema.json" for name in schema.NAMES}
 
 
@@ -225,7 +225,7 @@ KEYWORDS = {
     *["$schema", "$id", "$ref", "$defs", "title", "description"],
 }
 SCHEMAS = {
-    name: json.loads((documents.shipped("schemas") / f"{name}.schema.json").read_bytes()) for name in schema.NAMES
+    name: json.loads((schema.shipped("schemas") / f"{name}.schema.json").read_bytes()) for name in schema.NAMES
 }
 
 
