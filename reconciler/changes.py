@@ -146,6 +146,11 @@ class TenantPlan:
         return tuple(change for batch in self.batches for change in batch.changes)
 
     @property
+    def forgotten(self) -> tuple[Address, ...]:
+        """What the ledger lets go of: it stays as it is, and is ours no more."""
+        return tuple(step.address for step in self.steps if step.what == "forget")
+
+    @property
     def refused(self) -> bool:
         return any(f.severity == "error" for f in self.findings)
 

@@ -112,7 +112,10 @@ def _facts(session: Session, tenant: Tenant) -> Facts:
 
 
 def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[str, str]]:
-    """{file: (commit, author)} of its last change since it was applied, for each file that a change comes from."""
+    """{file: (commit, author)} of its last change since it was applied, for each file that a change comes from.
+
+    A file that nobody touched changes what it says with the agency's files: then it is their last change.
+    """
     by_base: dict[str | None, set[str]] = {}
     for tenant in tenants:
         files = {
@@ -124,5 +127,8 @@ def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[
     found: dict[str, tuple[str, str]] = {}
     for base, files in by_base.items():
         if files:
-            found |= session.estate.repository.authors(base, session.estate.commit, sorted(files))
+            asked = ["domain-templates", "reconciler.yaml", *sorted(files)]
+            known = session.estate.repository.authors(base, session.estate.commit, asked)
+            agency = next((known[file] for file in known if not file.startswith("tenants/")), None)
+            found |= known | (dict.fromkeys(files - known.keys(), agency) if agency else {})
     return found

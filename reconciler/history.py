@@ -8,6 +8,7 @@ without hooks, without file monitors and without asking anybody for a password.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ UNBORN = "0" * 40
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
 _PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _REGULAR = frozenset({"100644", "100755"})
 
 
@@ -175,24 +177,32 @@ class Repository:
         """{path: (commit, author)} of the last change to each path after `base` (None: in all of history)."""
         if commit == UNBORN:
             return {}
-        span = commit if base is None else f"{base}..{commit}"
         # The answer of a big first plan names thousands of files: beyond what a command line takes, ask for all.
-        some = paths if len(paths) <= _PIPELINE else ("tenants", "domain-templates")
-        options = ("--format=%x01%H%x02%an", "--name-only", "--no-renames", "--relative", "-z")
-        listing = self.git("log", *options, span, "--", *some).decode(errors="replace")
-        found: dict[str, tuple[str, str]] = {}
-        for block in listing.split("\x01")[1:]:
-            header, _, names = block.partition("\0")
-            identity, _, author = header.partition("\x02")
-            for name in names.replace("\n", "").split("\0"):
-                found.setdefault(name, (identity, author))
-        return found
+        some = paths if len(paths) <= _PIPELINE else ("reconciler.yaml", "domain-templates", "tenants")
+        options = ("--format=%H%x00%an", "--no-show-signature", "--name-only", "--no-renames", "--relative", "-z")
+        try:
+            listing = self.git("log", *options, commit if base is None else f"{base}..{commit}", "--", *some)
+        except subprocess.CalledProcessError:  # `base` was applied from another clone
+            listing = self.git("log", *options, commit, "--", *some)
+        return _authors(listing.decode(errors="replace"))
 
     def close(self) -> None:
         """End the reading process."""
         if self._reader is not None and self._reader[0] == os.getpid():
             self._reader[1].communicate()
         self._reader = None
+
+
+def _authors(listing: str) -> dict[str, tuple[str, str]]:
+    """Of a log, newest first: fields end in NUL, which no name can hold. A path here is never a bare commit id."""
+    found: dict[str, tuple[str, str]] = {}
+    fields = iter(listing.split("\0"))
+    for part in fields:
+        if _COMMIT.fullmatch(part):
+            written = (part, next(fields))
+        elif part:
+            found.setdefault(part.removeprefix("\n"), written)
+    return found
 
 
 def _answer(reader: IO[bytes]) -> bytes | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import LedgerError
+from reconciler.kinds import kinds
 from reconciler.model import Address, Computed, Entry, Scope, Value
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[st
     entries = {}
     for data in json.loads(f"[{','.join(lines)}]"):  # one call for all lines: it is the loop that costs
         address = Address.parse(data.pop("address"))
+        if address.kind not in kinds():
+            raise LedgerError(f"{REFS}{tenant} holds a {address.kind!r}, which this version does not know")
         entries[address] = _entry(data)
     scopes = tuple((provider, Scope(domain, zone)) for provider, domain, zone in header["scopes"])
     return Ledger(tenant, tip, header["commit"], entries, scopes)

@@ -42,16 +42,21 @@ def dependencies(changes: Sequence[Change]) -> dict[Address, set[Address]]:
     makers = _by_ref(changes, lambda change: change.aim if change.live is None else None)
     removers = _by_ref(changes, lambda change: change.live if change.aim is None else None)
     before: dict[Address, set[Address]] = {change.address: set() for change in changes}
+    blockers: dict[Address, set[Address]] = {}
     vacated = _vacated(changes)
     for change in changes:
         aims, lives = _refs(change.aim), _refs(change.live)
         before[change.address] |= {makers[ref] for ref in aims if ref in makers}
         for ref in lives:
-            if ref in removers and ref not in aims:
+            if ref in removers and ref not in aims and ref not in makers:
                 before[removers[ref]].add(change.address)
         if change.action in {"create", "restore"}:
-            before[change.address] |= _slot_blockers(change, vacated)
+            blockers[change.address] = _slot_blockers(change, vacated)
+            before[change.address] |= blockers[change.address]
     _mx_barrier(changes, before)
+    for taker, leaving in blockers.items():
+        for address in leaving:  # when the place is left, it can be taken at once: one batch
+            before[address] |= before[taker] - leaving
     for address, needed in before.items():
         needed.discard(address)
     return before
@@ -60,7 +65,7 @@ def dependencies(changes: Sequence[Change]) -> dict[Address, set[Address]]:
 def batches(changes: Sequence[Change], scopes: Mapping[Key, Scope]) -> tuple[Batch, ...]:
     """The changes in order, grouped. `scopes` maps (provider, domain) to its scope. Raises CycleError."""
     by_address = {change.address: change for change in changes}
-    sorter = TopologicalSorter(dependencies(changes))
+    sorter = TopologicalSorter({address: sorted(needed) for address, needed in dependencies(changes).items()})
     sorter.prepare()
     ready: dict[Key, list[Change]] = {}
     found: list[Batch] = []
@@ -100,8 +105,15 @@ def _order() -> dict[str, int]:
 
 
 def _rank(change: Change) -> tuple[int, int, str]:
-    takes_away = change.aim is None or change.action == "retire" or "state" in change.fields
-    return (0 if takes_away else 1, _order()[change.kind.name], change.address.name)
+    return (0 if _takes_away(change) else 1, _order()[change.kind.name], change.address.name)
+
+
+def _takes_away(change: Change) -> bool:
+    """Whether it ends, or moves for someone, who gets mail; making a new thing takes nothing from anybody."""
+    if change.aim is None or change.live is None:
+        return change.aim is None
+    changed = change.fields
+    return any(row.sensitive(change.address.name) for row in change.kind.compared if row.name in changed)
 
 
 def _refs(resource: Resource | None) -> frozenset[Ref]:
@@ -118,7 +130,7 @@ def _vacated(changes: Iterable[Change]) -> dict[tuple[str, str], list[Change]]:
     """{(namespace, slot): the changes that leave it}."""
     found: dict[tuple[str, str], list[Change]] = {}
     for change in changes:
-        if change.aim is None:
+        if change.aim is None or change.action == "retire":
             found.setdefault((change.kind.namespace, change.kind.slot(change.address.name)), []).append(change)
     return found
 

@@ -183,7 +183,8 @@ def _hold_back(there: Mapping[Address, Resource], draft: _Draft) -> None:
     """A removal of what something that stays still refers to waits (a domain with kept mailboxes in it)."""
     while any(change.aim is None for change in draft.changes):
         after = _after(there, draft.changes)
-        users = {ref: resource for resource in after.values() for ref in kinds()[resource.address.kind].refs(resource)}
+        answered = {Ref(kinds()[a.kind].namespace, a.name) for a in after}
+        users = {ref: after[a] for a in sorted(after) for ref in kinds()[a.kind].refs(after[a]) if ref not in answered}
         stuck = {
             change.address: users[ref]
             for change in draft.changes
@@ -205,11 +206,10 @@ def _left_to_people(draft: _Draft, facts: Facts) -> tuple[Change, ...]:
     before, held = dependencies(draft.changes), {change.address for change in todo}
     while more := {address for address, needed in before.items() if needed & held and address not in held}:
         held |= more
-    names = {change.address for change in todo}
     draft.later += [
         Waiting(c.address, c.action, None, "needs what a person must do first")
         for c in draft.changes
-        if c.address in held - names
+        if c.address in held and c.address.provider not in facts.read_only
     ]
     draft.changes = [change for change in draft.changes if change.address not in held]
     return todo

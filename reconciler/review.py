@@ -52,6 +52,8 @@ def revert(change: Change) -> Literal["full", "partial", "none"]:
     """
     if change.action == "purge" or (change.entry is not None and change.entry.absent):
         return "none"
+    if change.takeover:
+        return "partial"
     if change.action == "create":
         return "full" if change.desired is None or change.desired.keep is None else "partial"
     return "full" if all(_known(change, name, old) for name, (old, _) in change.fields.items()) else "partial"
@@ -63,9 +65,7 @@ def _known(change: Change, name: str, old: Value) -> bool:
         return True
     if base is not None and base.retired and name in change.kind.retired:
         return True
-    return (entry is not None and name in entry.before and entry.before[name] == old) or (
-        base is not None and old is None
-    )
+    return entry is not None and entry.before.get(name, MISSING) == old
 
 
 def loses(change: Change) -> str | None:

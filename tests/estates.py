@@ -38,7 +38,7 @@ providers:
   mail: {mailhost: {type: postfix_dovecot, database: "sqlite:///var/mail.sqlite"}}
   dns: {zones: {type: zone_files, directory: var/zones, nameservers: [ns1.agency.example., ns2.agency.example.]}}
 servers:
-  primary: {mx: ["10 mx1.agency.example."], spf: spf.agency.example, submission: s.agency.example, imap: i.agency.example}
+  primary: {mx: ["10 mx1.agency.example."], spf: spf.agency.example, submission: s.agency.example, imap: i.agency.test}
 people:
   anna: {name: Anna Ops, contact: "+49 30 1234567"}
 teams: {ops: {members: [anna]}}
@@ -101,8 +101,8 @@ def control(more: str, name: str = "northwind") -> Files:
 
 def accepting(finding: str, subject: str, name: str = "northwind") -> Files:
     """A control.yaml that lifts one finding of one subject."""
-    line = f"  - {{finding: {finding}, subject: {json.dumps(subject)}, reason: seen, approved_by: ops, expires: 2099-12-31}}"
-    return control(f"accept:\n{line}\n", name)
+    said = f"finding: {finding}, subject: {json.dumps(subject)}, reason: seen, approved_by: ops, expires: 2099-12-31"
+    return control(f"accept:\n  - {{{said}}}\n", name)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Run:
         return json.loads(self.out)
 
 
-def call(*arguments: str | Path, wide: bool = True) -> Run:
+def call(*arguments: str | Path) -> Run:
     """`reconciler …` in this process, without a terminal. Output that is no UTF-8 is an error here."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     code = 0
@@ -143,7 +143,7 @@ def _as_command(arguments: tuple[str | Path, ...]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Estate:
-    """A repository with an estate in it; `root` is the estate's folder, `inside` its place in the repository."""
+    """A repository with an estate in it; `root` is the estate's folder."""
 
     root: Path
 
@@ -176,6 +176,16 @@ class Estate:
     @property
     def head(self) -> str:
         return self.git("rev-parse", "HEAD")
+
+    def put_ledger(self, text: bytes) -> None:
+        """Something else in the place of Northwind's ledger."""
+        blob = self._object("hash-object", "-w", "--stdin", text=text)
+        tree = self._object("mktree", text=f"100644 blob {blob}\tledger.jsonl\n".encode())
+        self.git("update-ref", "refs/reconciler/tenants/northwind", self.git("commit-tree", tree, "-m", "by hand"))
+
+    def _object(self, *command: str, text: bytes) -> str:
+        done = subprocess.run(["git", *command], cwd=self.root, input=text, capture_output=True, check=True)
+        return done.stdout.decode().strip()
 
     # -------------------------------------------------------------- the command line
 
@@ -217,6 +227,11 @@ class Estate:
             connection.commit()
         return rows
 
+    def redirect(self, name: str, to: str) -> None:
+        """By hand, an alias of northwind.example."""
+        columns = "(address, goto, domain, active) VALUES (?, ?, 'northwind.example', 1)"
+        self.sql(f"INSERT INTO alias {columns}", f"{name}@northwind.example", to)
+
     def edit_zone(self, old: str, new: str, domain: str = "northwind.example") -> None:
         """By hand, in a zone file; an empty `old` adds lines at its end."""
         text = self.zone(domain).read_text()
@@ -230,7 +245,9 @@ class Estate:
         return {**found, "ledgers": self.git("for-each-ref", "refs/reconciler").encode()}
 
 
-def make(folder: Path, *files: Mapping[str, str | bytes | None], agency: str = AGENCY, template: str = TEMPLATE) -> Estate:
+def make(
+    folder: Path, *files: Mapping[str, str | bytes | None], agency: str = AGENCY, template: str = TEMPLATE
+) -> Estate:
     """A new estate with these files, committed. It has the little template and, when named, the shipped ones."""
     folder.mkdir(parents=True, exist_ok=True)
     estate = Estate(folder)

@@ -39,17 +39,23 @@ class Screen:
     @property
     def widest(self) -> int:
         """Columns of the widest line (East Asian wide characters take two)."""
-        return max(sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) for line in self.text.splitlines())
+        return max(
+            sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line) for line in self.text.splitlines()
+        )
 
 
-def show(*arguments: str, cwd: Path, typed: str = "", prompt: str = "", columns: int = 80, env: dict[str, str] | None = None) -> Screen:
+def show(
+    *arguments: str, cwd: Path, typed: str = "", prompt: str = "", columns: int = 80, env: dict[str, str] | None = None
+) -> Screen:
     """Run `reconciler …` on a terminal of its own; `typed` is sent once `prompt` is seen."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **(env or {})}
     environment.pop("NO_COLOR", None) if env is None or "NO_COLOR" not in env else None
     command = [sys.executable, "-m", "reconciler", *arguments]
-    process = subprocess.Popen(command, cwd=cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True)
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
+    )
     os.close(theirs)
     raw = _read(ours, process, typed, prompt)
     os.close(ours)

@@ -119,7 +119,13 @@ def test_the_shell_completes(shell):
 
 
 def _completing(shell, what, words):
-    env = {**os.environ, "_RECONCILER_COMPLETE": f"{shell}_{what}", "COMP_WORDS": words, "COMP_CWORD": "1", "PYTHONPATH": str(ROOT)}
+    env = {
+        **os.environ,
+        "_RECONCILER_COMPLETE": f"{shell}_{what}",
+        "COMP_WORDS": words,
+        "COMP_CWORD": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     code = "import sys; sys.argv = ['reconciler']; from reconciler.cli import main; main()"
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False).stdout
 
@@ -184,7 +190,9 @@ def test_init_takes_an_empty_folder_and_no_other(tmp_path):
 # ---------------------------------------------------------------------- where answers go
 
 
-@pytest.mark.parametrize("command", [["validate"], ["plan"], ["plan", "--format", "json"], ["plan", "--format", "markdown"]])
+@pytest.mark.parametrize(
+    "command", [["validate"], ["plan"], ["plan", "--format", "json"], ["plan", "--format", "markdown"]]
+)
 def test_an_answer_goes_to_a_file(changed, command, tmp_path):
     """`--output FILE` holds exactly what stdout would; stdout stays empty."""
     file = tmp_path / "answer"
@@ -217,7 +225,12 @@ def test_a_file_that_is_not_committed_is_announced_first(estate, command):
     """The first line of the text says which files differ; with another format the first line of stderr does."""
     estate.applied({})
     assert "Not committed" not in estate.run(*command).out
-    estate.save({NORTHWIND: (estate.root / NORTHWIND).read_text() + "# later\n", "tenants/northwind/control.yaml": "tenant: x\n"})
+    estate.save(
+        {
+            NORTHWIND: (estate.root / NORTHWIND).read_text() + "# later\n",
+            "tenants/northwind/control.yaml": "tenant: x\n",
+        }
+    )
     text = estate.run(*command)
     first = text.out.splitlines()[0]
     assert text.code == 0
@@ -240,7 +253,15 @@ def test_only_what_was_read_is_announced(estate):
 def test_a_reader_that_leaves_early_is_no_error_message(changed):
     """`reconciler plan | head -1` ends without a traceback."""
     command = f"{sys.executable} -m reconciler plan --format json | head -1"
-    run = subprocess.run(command, shell=True, cwd=changed.root, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        command,
+        shell=True,
+        cwd=changed.root,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert run.stdout == "{\n"
     assert "Traceback" not in run.stderr
 
@@ -263,7 +284,9 @@ def test_exit_codes_of_a_plan(changed, tmp_path):
 
 def test_warnings_change_no_exit_code(estate):
     """A key that a later version acts on is a warning; validate and plan still end with 0."""
-    estate.applied(control("holds: [{subject: x@northwind.example, reason: case, approved_by: ops, until: 2099-01-01}]\n"))
+    estate.applied(
+        control("holds: [{subject: x@northwind.example, reason: case, approved_by: ops, until: 2099-01-01}]\n")
+    )
     for command in (["validate"], ["plan"], ["plan", "--exit-code"]):
         run = estate.run(*command)
         assert (run.code, "warning IN221" in run.out) == (0, True)
@@ -274,8 +297,22 @@ def test_warnings_change_no_exit_code(estate):
 
 def test_off_a_terminal_nothing_is_coloured_wrapped_or_shortened(changed):
     """A pipe gets each line whole, without an escape sequence, even where the environment claims colours."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "40", "CLICOLOR_FORCE": "1"}
-    run = subprocess.run([sys.executable, "-m", "reconciler", "plan"], cwd=changed.root, env=env, capture_output=True, text=True, check=True)
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "FORCE_COLOR": "1",
+        "TERM": "xterm-256color",
+        "COLUMNS": "40",
+        "CLICOLOR_FORCE": "1",
+    }
+    run = subprocess.run(
+        [sys.executable, "-m", "reconciler", "plan"],
+        cwd=changed.root,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "\x1b" not in run.stdout
     assert run.stdout == changed.run("plan").out
     assert max(map(len, run.stdout.splitlines())) > 100
@@ -345,7 +382,7 @@ def test_hostile_values_stay_visible_text(hostile):
 
 
 def test_hostile_values_stay_in_code_spans(hostile):
-    """In Markdown every foreign value stands in a code span that nothing in it can end: no mention, no HTML, no table."""
+    """In Markdown every foreign value stands in a code span that it cannot end: no mention, no HTML, no table."""
     text = hostile.run("plan", "--format", "markdown").out
     assert "everyone" in text
     outside = _outside_code(text)
@@ -354,7 +391,7 @@ def test_hostile_values_stay_in_code_spans(hostile):
 
 
 def _outside_code(text):
-    """Markdown without its code spans, as CommonMark finds them: a run of backticks to the next run of that length."""
+    """Markdown without its code spans, as CommonMark finds them: from a run of backticks to the next as long."""
     out, rest = [], text
     while "`" in rest:
         before, _, after = rest.partition("`")
@@ -386,7 +423,9 @@ def test_hostile_values_are_data_in_json(hostile):
 
 def test_hostile_yaml_is_visible_in_findings(tmp_path):
     """An unknown key full of escapes is quoted visibly, never sent to the terminal."""
-    estate = make(tmp_path / "estate", {**northwind(), NORTHWIND: 'domain: northwind.example\nowner: jane\n"\\e[31mx": 1\n'})
+    estate = make(
+        tmp_path / "estate", {**northwind(), NORTHWIND: 'domain: northwind.example\nowner: jane\n"\\e[31mx": 1\n'}
+    )
     run = estate.run("validate")
     assert run.code == 1
     assert "\x1b" not in run.out

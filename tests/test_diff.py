@@ -22,9 +22,7 @@ from reconciler.review import revert
 from reconciler.thing import Context
 from tests.worlds import (
     COMMIT,
-    KEEP,
     MAIL,
-    TENANT,
     TODAY,
     World,
     alias,
@@ -37,7 +35,6 @@ from tests.worlds import (
     record,
     retired,
     shared,
-    thing,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +99,9 @@ class Sort(NamedTuple):
     z: Resource
 
     def of(self, sign: str) -> Resource | None:
-        return None if sign == "–" else retired(self.x) if sign == "r" else self.x if sign == "x°" else getattr(self, sign)
+        return (
+            None if sign == "–" else retired(self.x) if sign == "r" else self.x if sign == "x°" else getattr(self, sign)
+        )
 
 
 JANE, DESK, INFO, SPF = "jane@a.example", "desk@a.example", "info@a.example", "TXT/a.example"
@@ -218,7 +217,11 @@ def test_the_objects_leave_no_case_out(sort: str) -> None:
     every -= {cells for cells in every if cells[2] == "r" and cells[:2] not in {("x", "–"), ("x°", "–")} | RESTORED}
     # Where the ledger has nothing, `y` is as good a name as `x` for what Git says.
     every -= {cells for cells in every if cells[0] in {"–", "absent"} and cells[1] == "y"}
-    found = [case[2:] for case in COMBINATIONS if case.sort == sort and (case.ledger, case.git) not in {("–", "y"), ("absent", "y")}]
+    found = [
+        case[2:]
+        for case in COMBINATIONS
+        if case.sort == sort and (case.ledger, case.git) not in {("–", "y"), ("absent", "y")}
+    ]
     assert {cells: found.count(cells) for cells in every} == {c: 3 if c == ("x°", "–", "r") else 1 for c in every}
     assert set(found) == every
 
@@ -233,26 +236,33 @@ def outcome(row: str, sort: str, *cells: str, enforce: bool = False) -> Outcome:
 def test_a_box_retires_with_its_day() -> None:
     """A retired box is blocked, gives nothing to anybody, and may be purged after the days it is kept."""
     change = outcome("7", "members", "x", "–", "z").change
-    assert change is not None and change.aim is not None and change.entry is not None
+    assert change is not None
+    assert change.aim is not None
+    assert change.entry is not None
     assert {name: change.aim.get(name) for name in ("state", "members")} == {"state": "blocked", "members": {}}
     assert change.entry.retired == "2026-12-24"
     assert change.entry.said == KEEPS["members"].x.attributes
     step = outcome("8", "mailbox", "x", "–", "r").step
-    assert step is not None and step.entry is not None and step.entry.retired == "2026-12-24"
+    assert step is not None
+    assert step.entry is not None
+    assert step.entry.retired == "2026-12-24"
 
 
 def test_what_was_re_enabled_is_of_high_risk() -> None:
     """Row 17 says what of the retired form is gone, each of high risk; enforcing puts all of it back."""
     found = outcome("17", "members", "x°", "–", "x", enforce=True)
     assert {(drift.field, drift.risk) for drift in found.drift} == {("state", "high"), ("members", "high")}
-    assert found.change is not None and found.change.aim == retired(KEEPS["members"].x)
+    assert found.change is not None
+    assert found.change.aim == retired(KEEPS["members"].x)
 
 
 def test_later_says_when_and_why() -> None:
     """A purge that is not due waits for its day, one that is held waits for no day that is known."""
     late, held = outcome("18a", "mailbox", "x°", "–", "r").later, outcome("18b", "mailbox", "x°", "–", "r").later
-    assert late is not None and (late.action, late.when, late.why) == ("purge", TOMORROW, "retention")
-    assert held is not None and (held.action, held.when, held.why) == ("purge", None, "hold")
+    assert late is not None
+    assert (late.action, late.when, late.why) == ("purge", TOMORROW, "retention")
+    assert held is not None
+    assert (held.action, held.when, held.why) == ("purge", None, "hold")
 
 
 @pytest.mark.parametrize("live", ["y", "z", "r", "x"])
@@ -260,10 +270,14 @@ def test_a_restore_brings_every_field_back(live: str) -> None:
     """A box that is declared again is as Git says in every field, and its day is forgotten."""
     found = outcome("22b", "copies", "x°", "y", live)
     if live == "y":
-        assert found.change is None and found.step is not None and found.step.entry is not None
+        assert found.change is None
+        assert found.step is not None
+        assert found.step.entry is not None
         assert found.step.entry.retired is None
         return
-    assert found.change is not None and found.change.aim is not None and found.change.entry is not None
+    assert found.change is not None
+    assert found.change.aim is not None
+    assert found.change.entry is not None
     aim, wanted = found.change.aim, KEEPS["copies"].y
     assert {row.name: aim.get(row.name) for row in found.change.kind.compared} == {
         row.name: wanted.get(row.name) for row in found.change.kind.compared
@@ -274,7 +288,9 @@ def test_a_restore_brings_every_field_back(live: str) -> None:
 def test_what_must_not_exist_does_not_come_back() -> None:
     """Deleting what `absent` names is noted in the ledger, and no revert brings it back."""
     change = outcome("25", "alias", "–", "absent", "z").change
-    assert change is not None and change.entry is not None and change.entry.absent
+    assert change is not None
+    assert change.entry is not None
+    assert change.entry.absent
     assert revert(change) == "none"
 
 
@@ -282,9 +298,13 @@ def test_what_git_starts_with_is_only_for_making() -> None:
     """A quota that nobody mentions starts a new box, and is not compared on one that is there."""
     box = mailbox(JANE)
     made = compare(kinds()["mailbox"], box.address, box, box, None, None, Context(TODAY, COMMIT)).change
-    assert made is not None and made.aim is not None and made.aim.get("quota") == 5 * 2**30
+    assert made is not None
+    assert made.aim is not None
+    assert made.aim.get("quota") == 5 * 2**30
     live = box.having(quota=1)
-    assert words(compare(kinds()["mailbox"], box.address, box, box, live, None, Context(TODAY, COMMIT))) == {"ledger: adopt"}
+    assert words(compare(kinds()["mailbox"], box.address, box, box, live, None, Context(TODAY, COMMIT))) == {
+        "ledger: adopt"
+    }
 
 
 # ---------------------------------------------------------------------- parts
@@ -295,7 +315,7 @@ class Part:
     """A case of the second table: one thing on all sides. `aims`: what it comes to, per policy (None: no change)."""
 
     said: Resource
-    base: Entry
+    base: Entry | None
     live: Resource | None
     value: Resource | None = None
     report: dict[str, Any] | None = None
@@ -334,6 +354,19 @@ def txt(*values: Any, **said: Any) -> Resource:
     return record(SPF, *values, **said)
 
 
+def rights(**members: str) -> dict[str, Any]:
+    return {"members": {f"{member}@a.example": right for member, right in members.items()}}
+
+
+def texts(*values: Any) -> dict[str, Any]:
+    return {"values": values}
+
+
+def case(said: Resource, base: Resource, live: Resource, **wanted: Any) -> Part:
+    """A case whose ledger has the thing as Git said it before."""
+    return Part(said, entry(base), live, **wanted)
+
+
 def small(live: Any, git: dict[str, Any], base: Entry, **wanted: Any) -> Part:
     """A case about a quota: `live` is what is there, or None where nothing is set."""
     return Part(box(**git), base, box() if live is None else box(quota=live), **wanted)
@@ -343,41 +376,70 @@ ONE, TWO, THREE = {"quota": 1}, {"quota": 2}, {"quota": 3}
 SILENT = entry(box())
 SAID = entry(box(quota=1))
 
-CASES.row("1", small(3, {}, SILENT), Part(txt("v=spf1 -all"), entry(txt("v=spf1 -all")), txt("v=spf1 -all", ttl=60)))
-CASES.row("2a", small(1, ONE, SAID), Part(desk(jane="full"), entry(desk(jane="full")), desk(jane="full")))
+CASES.row("1", small(3, {}, SILENT), case(txt("v=spf1 -all"), txt("v=spf1 -all"), txt("v=spf1 -all", ttl=60)))
+CASES.row("2a", small(1, ONE, SAID), case(desk(jane="full"), desk(jane="full"), desk(jane="full")))
 CASES.row(
     "2b",
     small(3, ONE, SAID, enforce=ONE),
     small(None, ONE, SAID, enforce=ONE),
     Part(box(), SILENT, box(state="paused"), enforce={"state": "active"}, high=True),
-    Part(
-        desk(jane="full"), entry(desk(jane="full")), desk(jane="read"),
-        enforce={"members": {"jane@a.example": "full"}}, high=True,
+    case(
+        desk(jane="full"),
+        desk(jane="full"),
+        desk(jane="read"),
+        enforce=rights(jane="full"),
+        high=True,
     ),
-    Part(
-        txt("token=1", "v=spf1 -all"), entry(txt("token=1", "v=spf1 -all")), txt("v=spf1 -all"),
-        enforce={"values": ("token=1", "v=spf1 -all")},
+    case(
+        txt("token=1", "v=spf1 -all"),
+        txt("token=1", "v=spf1 -all"),
+        txt("v=spf1 -all"),
+        enforce=texts("token=1", "v=spf1 -all"),
     ),
-)  # fmt: skip
+)
 CASES.row("3a", small(1, TWO, SAID, report=TWO), small(1, TWO, replace(SAID, seen={}), report=TWO))
-CASES.row("3b", small(2, TWO, SAID), Part(desk(jane="full"), entry(desk(jane="read")), desk(jane="full")))
+CASES.row("3b", small(2, TWO, SAID), case(desk(jane="full"), desk(jane="read"), desk(jane="full")))
 CASES.row(
     "3c",
     small(3, TWO, SAID, report=TWO),
     small(None, TWO, SAID, report=TWO),
-    Part(
-        txt("token=1", "v=spf1 -all"), entry(txt("token=1", "v=spf1 ~all")), txt("token=1", "v=spf1 ?all"),
-        report={"values": ("token=1", "v=spf1 -all")},
+    case(
+        txt("token=1", "v=spf1 -all"),
+        txt("token=1", "v=spf1 ~all"),
+        txt("token=1", "v=spf1 ?all"),
+        report=texts("token=1", "v=spf1 -all"),
     ),
-)  # fmt: skip
-CASES.row("4a", small(1, ONE, SILENT, before=ONE), Part(desk(jane="full", tom="read"), entry(desk(jane="full")), desk(jane="full", tom="read")))
+)
+CASES.row(
+    "4a",
+    small(1, ONE, SILENT, before=ONE),
+    case(desk(jane="full", tom="read"), desk(jane="full"), desk(jane="full", tom="read")),
+)
 CASES.row("4b", small(3, ONE, SILENT, report=ONE, before=THREE), small(None, ONE, SILENT, report=ONE, before={}))
-CASES.row("4c", Part(box(copies_to=["x@out.example"]), replace(SILENT, said={}), box(copies_to=["z@out.example"]), report={"copies_to": ("x@out.example",)}))
+CASES.row(
+    "4c",
+    Part(
+        box(copies_to=["x@out.example"]),
+        replace(SILENT, said={}),
+        box(copies_to=["z@out.example"]),
+        report={"copies_to": ("x@out.example",)},
+    ),
+)
 CASES.row(
     "4d",
-    Part(txt("token=1", "v=spf1 -all"), entry(txt("token=1")), txt("token=1", "v=spf1 ?all"), report={"values": ("token=1", "v=spf1 -all")}),
-    Part(desk(jane="full", tom="full"), entry(desk(jane="full")), desk(jane="full", tom="read"), report={"members": {"jane@a.example": "full", "tom@a.example": "full"}}),
-)  # fmt: skip
+    case(
+        txt("token=1", "v=spf1 -all"),
+        txt("token=1"),
+        txt("token=1", "v=spf1 ?all"),
+        report=texts("token=1", "v=spf1 -all"),
+    ),
+    case(
+        desk(jane="full", tom="full"),
+        desk(jane="full"),
+        desk(jane="full", tom="read"),
+        report=rights(jane="full", tom="full"),
+    ),
+)
 OLDER = {name: value for name, value in box().attributes.items() if name not in {"keep_copy", "state"}}
 CASES.row(
     "5",
@@ -389,27 +451,27 @@ CASES.row("7", small(3, {}, replace(SAID, before={"quota": 9}), before={}))
 CASES.row("8", small(1, {}, SAID, before={}), small(3, {}, SAID, before={}), small(None, {}, SAID, before={}))
 CASES.row(
     "9a",
-    Part(desk(jane="full"), entry(desk(jane="full", tom="read")), desk(jane="full", tom="read"), report={"members": {"jane@a.example": "full"}}),
-    Part(desk(jane="full"), entry(desk(jane="full", tom="read")), desk(jane="full", tom="full"), report={"members": {"jane@a.example": "full"}}),
-    Part(txt("token=1"), entry(txt("token=1", "v=spf1 -all")), txt("token=1", "v=spf1 -all"), report={"values": ("token=1",)}),
-    Part(txt("token=1"), entry(txt("token=1", "v=spf1 -all")), txt("token=1", "v=spf1 ?all"), report={"values": ("token=1",)}),
-)  # fmt: skip
+    case(desk(jane="full"), desk(jane="full", tom="read"), desk(jane="full", tom="read"), report=rights(jane="full")),
+    case(desk(jane="full"), desk(jane="full", tom="read"), desk(jane="full", tom="full"), report=rights(jane="full")),
+    case(txt("token=1"), txt("token=1", "v=spf1 -all"), txt("token=1", "v=spf1 -all"), report=texts("token=1")),
+    case(txt("token=1"), txt("token=1", "v=spf1 -all"), txt("token=1", "v=spf1 ?all"), report=texts("token=1")),
+)
 CASES.row(
     "9b",
-    Part(desk(jane="full"), entry(desk(jane="full", tom="read")), desk(jane="full")),
-    Part(txt("token=1"), entry(txt("token=1", "v=spf1 -all")), txt("token=1")),
+    case(desk(jane="full"), desk(jane="full", tom="read"), desk(jane="full")),
+    case(txt("token=1"), txt("token=1", "v=spf1 -all"), txt("token=1")),
 )
 CAA = "CAA/a.example"
 CASES.row(
     "10a",
-    Part(txt("v=spf1 -all"), entry(txt("v=spf1 -all")), txt("token=1", "v=spf1 -all")),
-    Part(record(CAA, '0 issue "x"'), entry(record(CAA, '0 issue "x"')), record(CAA, '0 issue "x"', '0 issue "z"')),
+    case(txt("v=spf1 -all"), txt("v=spf1 -all"), txt("token=1", "v=spf1 -all")),
+    case(record(CAA, '0 issue "x"'), record(CAA, '0 issue "x"'), record(CAA, '0 issue "x"', '0 issue "z"')),
 )
 CASES.row(
     "10b",
-    Part(desk(jane="full"), entry(desk(jane="full")), desk(jane="full", tom="read"), enforce={"members": {"jane@a.example": "full"}}, high=True),
-    Part(box(), SILENT, box(members={"tom@a.example": "read"}), enforce={"members": {}}, high=True),
-)  # fmt: skip
+    case(desk(jane="full"), desk(jane="full"), desk(jane="full", tom="read"), enforce=rights(jane="full"), high=True),
+    Part(box(), SILENT, box(members={"tom@a.example": "read"}), enforce=rights(), high=True),
+)
 
 K1, K2 = "v=DKIM1; k=rsa; p=K1", "v=DKIM1; k=rsa; p=K2"
 KEY, PUBLISHED = key("s1", "a.example"), key_record("s1", "a.example")
@@ -417,10 +479,13 @@ CASES.row("12a", Part(KEY, entry(KEY, seen={"public": K1}), KEY.having(public=K2
 CASES.row(
     "12b",
     Part(
-        PUBLISHED, entry(PUBLISHED, seen={"values": (K1,)}), PUBLISHED.having(values=(K1,)),
-        value=PUBLISHED.having(values=(K2,)), enforce={"values": (K2,)},
+        PUBLISHED,
+        entry(PUBLISHED, seen=texts(K1)),
+        PUBLISHED.having(values=(K1,)),
+        value=PUBLISHED.having(values=(K2,)),
+        enforce=texts(K2),
     ),
-)  # fmt: skip
+)
 LITERAL = record(PUBLISHED.address.name, K1)
 WAITING = PUBLISHED.get("values")
 CASES.row("13a", Part(PUBLISHED, entry(PUBLISHED), None, report={"values": WAITING, "ttl": 3600}))
@@ -438,15 +503,22 @@ CASES.row(
 CASES.row(
     "18",
     Part(
-        box(quota=2, state="paused"), entry(box(quota=1, state="paused")), box(quota=1),
-        report=TWO, enforce={"quota": 2, "state": "paused"}, high=True,
+        box(quota=2, state="paused"),
+        entry(box(quota=1, state="paused")),
+        box(quota=1),
+        report=TWO,
+        enforce={"quota": 2, "state": "paused"},
+        high=True,
     ),
-    Part(
-        desk(jane="full", tom="full"), entry(desk(jane="read", tom="full")), desk(jane="read", tom="read"),
-        report={"members": {"jane@a.example": "full", "tom@a.example": "read"}},
-        enforce={"members": {"jane@a.example": "full", "tom@a.example": "full"}}, high=True,
+    case(
+        desk(jane="full", tom="full"),
+        desk(jane="read", tom="full"),
+        desk(jane="read", tom="read"),
+        report=rights(jane="full", tom="read"),
+        enforce=rights(jane="full", tom="full"),
+        high=True,
     ),
-)  # fmt: skip
+)
 NOT_KNOWN = {"13a": True, "14b": True}  # rows whose ledger cell says that the thing is not there
 
 
@@ -464,13 +536,13 @@ def test_parts_are_as_the_page_says(row: Row, case: Part, policy: str) -> None:
     outcome = case.outcome(enforce=policy == "enforce")
     assert words(outcome) == cell(getattr(row, policy))
     wanted = case.report if policy == "report" or case.enforce is None else case.enforce
-    written = {name: new for name, (_, new) in outcome.change.fields.items() if new is not None} if outcome.change else None
-    if case.said.address.kind != "mailbox" or case.live is not None:
-        assert written == wanted
+    written = (
+        {name: new for name, (_, new) in outcome.change.fields.items() if new is not None} if outcome.change else None
+    )
+    assert written == wanted
     line = outcome.change.entry if outcome.change else outcome.step.entry if outcome.step else None
-    if case.before is not None:
-        assert line is not None and line.before == case.before
-    assert {drift.risk for drift in outcome.drift} <= {"high" if case.high else "low"}
+    assert case.before is None or (line is not None and line.before == case.before)
+    assert {drift.risk for drift in outcome.drift} == ({"high" if case.high else "low"} if outcome.drift else set())
 
 
 def test_every_row_of_the_parts_is_executed() -> None:
@@ -487,7 +559,8 @@ def test_what_cannot_be_changed_in_place_keeps_its_line() -> None:
     outcome = Part(said, entry(KEY, seen=SEEN), KEY.having(public=K1)).outcome(enforce=False)
     assert outcome.step is None
     again = Part(replace(said, keep=9), entry(KEY, seen=SEEN), KEY.having(public=K1)).outcome(enforce=False)
-    assert again.step is not None and again.step.entry is not None
+    assert again.step is not None
+    assert again.step.entry is not None
     assert (again.step.entry.said["bits"], again.step.entry.keep) == (2048, 9)
 
 
@@ -527,6 +600,20 @@ def test_a_takeover_is_refused_until_accepted() -> None:
     assert world.live[alias(INFO).address].get("to") == (JANE,)
 
 
+@pytest.mark.xfail(
+    reason="plan_tenant does not yet hold back what needs a thing that was removed by hand: it fails when applied"
+)
+def test_what_needs_something_removed_by_hand_waits() -> None:
+    """While a domain is gone outside Git, a new box in it is not tried: it is later, until the domain is put back."""
+    world = World()
+    converge(world, [domain("a.example"), domain("b.example")])
+    world.take(domain("a.example").address)
+    plan = world.plan([domain("a.example"), domain("b.example"), mailbox(JANE), alias("info@b.example", JANE)])
+    assert {drift.field for drift in plan.drift} == {"exists"}
+    assert plan.changes == ()
+    assert [waiting.address.name for waiting in plan.later] == ["info@b.example", JANE]
+
+
 def test_a_key_that_moved_is_drift_of_key_and_record() -> None:
     """Parts row 12 through the plan: a pair made anew by hand is drift of the key and of its record, nothing more."""
     world = World()
@@ -554,7 +641,8 @@ def test_references_are_resolved_where_they_can_be() -> None:
     """A value that refers to something reads as that; what is not known yet stays a reference."""
     reference = Computed(Address(MAIL, "dkim_key", KEY.address.name), "public")
     found = resolve(PUBLISHED, lambda wanted: K1 if wanted == reference else wanted)
-    assert found is not None and found.get("values") == (K1,)
+    assert found is not None
+    assert found.get("values") == (K1,)
     assert resolve(PUBLISHED, lambda wanted: wanted) == PUBLISHED
     assert resolve(None, lambda wanted: wanted) is None
 
@@ -564,6 +652,8 @@ def test_a_set_we_share_keeps_its_ttl() -> None:
     said = txt("v=spf1 -all", ttl=60)
     live = txt("token=1", "v=spf1 ~all", ttl=900)
     outcome = Part(said, entry(txt("v=spf1 ~all", ttl=60)), live).outcome(enforce=True)
-    assert outcome.change is not None and set(outcome.change.fields) == {"values"}
-    assert thing("record", SPF, values=["a"], ttl=0).get("ttl") == 0
-    assert (TENANT, KEEP) == (said.tenant, mailbox(JANE).keep)
+    assert outcome.change is not None
+    assert set(outcome.change.fields) == {"values"}
+    alone = Part(said, entry(said), txt("v=spf1 -all", ttl=900)).outcome(enforce=True)
+    assert alone.change is not None
+    assert set(alone.change.fields) == {"ttl"}

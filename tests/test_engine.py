@@ -134,7 +134,11 @@ def test_a_hand_edit_is_drift_and_is_not_touched(estate):
 def test_drift_beside_a_change_stays_drift(estate):
     """Git moves the name, a hand moved the quota: the name is written, the quota stays as the hand left it."""
     estate.sql("UPDATE mailbox SET quota = 1 WHERE username = 'tom@northwind.example'")
-    estate.write(mail({"jane": "{owner: jane}", "tom": "{owner: tom, quota: 2 GiB, name: Tom Poe}"}, "aliases:\n  info: [jane]\n"))
+    estate.write(
+        mail(
+            {"jane": "{owner: jane}", "tom": "{owner: tom, quota: 2 GiB, name: Tom Poe}"}, "aliases:\n  info: [jane]\n"
+        )
+    )
     assert only(estate) == ("update", "tom@northwind.example", {"name": (None, "Tom Poe")})
     assert estate.apply().code == 0
     assert estate.sql("SELECT name, quota FROM mailbox WHERE username = 'tom@northwind.example'") == [("Tom Poe", 1)]
@@ -183,8 +187,10 @@ def test_a_change_to_a_thing_removed_by_hand_is_refused(estate):
 
 def test_what_nobody_declared_is_unmanaged_and_survives_everything(estate):
     """A foreign alias, mailbox and record are listed, and an apply around them leaves every byte of them."""
-    estate.sql("INSERT INTO alias (address, goto, domain, active) VALUES ('x@northwind.example', 'y@z.example', 'northwind.example', 1)")
-    estate.sql("INSERT INTO mailbox (username, password, name, maildir, local_part, domain, active) VALUES ('ghost@northwind.example', 'p', 'G', 'g/', 'ghost', 'northwind.example', 1)")
+    estate.redirect("x", "y@z.example")
+    columns = "(username, password, name, maildir, local_part, domain, active)"
+    row = "('ghost@northwind.example', 'p', 'G', 'g/', 'ghost', 'northwind.example', 1)"
+    estate.sql(f"INSERT INTO mailbox {columns} VALUES {row}")
     estate.edit_zone("", "www 600 IN A 192.0.2.1 ; the web shop")
     unmanaged = estate.one()["unmanaged"]
     assert {item["address"] for item in unmanaged["listed"]} == {
@@ -192,7 +198,10 @@ def test_what_nobody_declared_is_unmanaged_and_survives_everything(estate):
     }  # fmt: skip
     assert unmanaged["counted"] == {"A": 1}
     assert estate.run("plan", "--exit-code").code == 0
-    foreign = "SELECT * FROM alias WHERE address = 'x@northwind.example'", "SELECT * FROM mailbox WHERE local_part = 'ghost'"
+    foreign = (
+        "SELECT * FROM alias WHERE address = 'x@northwind.example'",
+        "SELECT * FROM mailbox WHERE local_part = 'ghost'",
+    )
     before = [estate.sql(query) for query in foreign]
     estate.applied({**mail({"jane": "{owner: jane, quota: 1 GiB}"}, ""), **dns("with: {dmarc: reject}\n")})
     assert [estate.sql(query) for query in foreign] == before
@@ -227,7 +236,8 @@ def test_a_removed_mailbox_is_retired_and_a_revert_brings_it_back_whole(estate):
 
 def test_a_retired_mailbox_gives_nobody_access_and_forwards_nothing(tmp_path):
     """Members and copies go with it; a revert brings them back."""
-    forward = "{to: [jane@phone.example], keep_copy: false, owner: jane, reason: travel, approved_by: ops, expires: 2099-12-31}"
+    why = "owner: jane, reason: travel, approved_by: ops, expires: 2099-12-31"
+    forward = f"{{to: [jane@phone.example], keep_copy: false, {why}}}"
     more = "shared:\n  desk: {owner: jane, members: {tom: full}}\naliases:\n  info: [tom]\n"
     both = f"{more}forwards:\n  jane: {forward}\n"
     estate = make(tmp_path / "estate", northwind(more=both)).applied({})
@@ -254,7 +264,7 @@ def test_a_retired_mailbox_that_is_enabled_by_hand_is_drift_of_high_risk(estate)
 
 
 def test_kept_mail_that_is_gone_is_said(estate):
-    """A retired mailbox removed by hand: forgotten, with a warning; declared again it is made anew, with the same one."""
+    """A retired mailbox removed by hand: forgotten, with a warning; declared again it is made anew."""
     estate.applied(mail({"tom": BOXES["tom"]}, "aliases:\n  info: [tom]\n"))
     for table, column in (("mailbox", "username"), ("alias", "address"), ("reconciler_mailbox", "username")):
         estate.sql(f"DELETE FROM {table} WHERE {column} = 'jane@northwind.example'")
@@ -282,12 +292,18 @@ def test_a_removed_alias_and_record_are_deleted(estate):
     """They hold no data: gone at once; a revert makes them again."""
     estate.applied(dns("records:\n  - {name: www, type: A, values: [192.0.2.1]}\n"))
     removed = estate.write({**mail(more=""), **dns()})
-    assert summary(estate.one()["changes"]) == {("delete", "info@northwind.example"), ("delete", "A/www.northwind.example")}
+    assert summary(estate.one()["changes"]) == {
+        ("delete", "info@northwind.example"),
+        ("delete", "A/www.northwind.example"),
+    }
     assert estate.apply().code == 0
     assert (goto(estate, "info"), "www" in estate.zone().read_text()) == (None, False)
     assert settled(estate)
     estate.git("revert", "--no-edit", removed)
-    assert summary(estate.one()["changes"]) == {("create", "info@northwind.example"), ("create", "A/www.northwind.example")}
+    assert summary(estate.one()["changes"]) == {
+        ("create", "info@northwind.example"),
+        ("create", "A/www.northwind.example"),
+    }
 
 
 def test_an_alias_may_become_a_mailbox_and_back(estate):
@@ -317,7 +333,9 @@ def test_a_mailbox_may_become_shared_and_back(estate):
 @pytest.mark.parametrize(("state", "active", "login"), [("blocked", 1, 0), ("paused", 0, 1), ("active", 1, 1)])
 def test_states_of_a_mailbox(estate, state, active, login):
     """blocked: mail arrives, nobody logs in; paused: mail is refused too; the hash is never touched."""
-    estate.applied(mail({"jane": f"{{owner: jane, state: {state}}}", "tom": BOXES["tom"]}, "aliases:\n  info: [jane]\n"))
+    estate.applied(
+        mail({"jane": f"{{owner: jane, state: {state}}}", "tom": BOXES["tom"]}, "aliases:\n  info: [jane]\n")
+    )
     assert box(estate)[:2] == (HASH, active)
     assert state == "paused" or box(estate)[3] == login
     assert settled(estate)
@@ -329,7 +347,9 @@ def test_states_of_a_mailbox(estate, state, active, login):
 @pytest.fixture
 def found_live(tmp_path):
     """A server that had things before the first apply: one equal, one that differs, an SPF and a verification."""
-    other = make(tmp_path / "other", northwind(names="records:\n  - {name: \"@\", type: TXT, values: [\"MS=ms1\"]}\n")).applied({})
+    other = make(
+        tmp_path / "other", northwind(names='records:\n  - {name: "@", type: TXT, values: ["MS=ms1"]}\n')
+    ).applied({})
     other.sql("UPDATE alias SET goto = 'tom@northwind.example' WHERE address = 'info@northwind.example'")
     estate = make(tmp_path / "estate", northwind(names="with: {dmarc: reject}\n"))
     (other.root / "var").rename(estate.root / "var")
@@ -367,7 +387,9 @@ def test_a_takeover_is_refused_until_it_is_accepted(found_live):
     [
         accepting("PL202", "contoso.example"),
         accepting("PL201", "northwind.example"),
-        control("accept: [{finding: PL202, subject: northwind.example, reason: x, approved_by: ops, expires: 2020-01-01}]\n"),
+        control(
+            "accept: [{finding: PL202, subject: northwind.example, reason: x, approved_by: ops, expires: 2020-01-01}]\n"
+        ),
         accepting("PL202", "northwind.example", "contoso"),
     ],
     ids=["another subject", "another finding", "expired", "another tenant's"],
@@ -383,11 +405,11 @@ def test_neighbours_in_a_shared_set_stay(found_live):
     found_live.write(accepting("PL202", "northwind.example"))
     assert found_live.apply().code == 0
     assert '"MS=ms1"' in found_live.zone().read_text()
-    found_live.applied(dns("with: {senders: [\"include:x.example\"], dmarc: reject}\n"))
+    found_live.applied(dns('with: {senders: ["include:x.example"], dmarc: reject}\n'))
     text = found_live.zone().read_text()
     assert text.count("v=spf1") == 1
     assert '"MS=ms1"' in text
-    found_live.applied(dns("records:\n  - {name: \"@\", type: TXT, mode: drop, reason: no mail}\n"))
+    found_live.applied(dns('records:\n  - {name: "@", type: TXT, mode: drop, reason: no mail}\n'))
     text = found_live.zone().read_text()
     assert ("v=spf1" in text, '"MS=ms1"' in text) == (False, True)
 
@@ -397,7 +419,7 @@ def test_a_second_spf_by_hand_can_never_stay_two(estate):
     estate.edit_zone("v=spf1 include:spf.agency.example -all", "v=spf1 +all")
     (drift,) = estate.one()["drift"]
     assert (drift["address"], drift["risk"]) == ("zones:record/TXT/northwind.example", "low")
-    estate.write(dns("with: {senders: [\"include:x.example\"]}\n"))
+    estate.write(dns('with: {senders: ["include:x.example"]}\n'))
     (change,) = estate.one()["changes"]
     assert change["conflict"] is True
     assert change["fields"]["values"] == {
@@ -441,7 +463,10 @@ def test_dns_null_lets_the_zone_go(estate):
 def test_a_domain_file_that_goes_is_planned_and_refused_until_it_is_named(estate):
     """A whole domain vanishing while the ledger holds something: shown as it would go, refused with exit 3."""
     second = {**mail({"kim": "{owner: jane}"}, "", "northwind.example"), **dns()}
-    second = {key.replace("northwind.example.", "second.example."): text.replace("northwind.example", "second.example") for key, text in second.items()}
+    second = {
+        key.replace("northwind.example.", "second.example."): text.replace("northwind.example", "second.example")
+        for key, text in second.items()
+    }
     estate.applied(second)
     world = estate.world()
     estate.write(dict.fromkeys(second))
@@ -452,18 +477,40 @@ def test_a_domain_file_that_goes_is_planned_and_refused_until_it_is_named(estate
     assert {"address": "mailhost:domain/second.example", "action": "delete"} in [
         {key: later[key] for key in ("address", "action")} for later in found["later"]
     ]
-    assert [change["provider"] for change in found["changes"]] == sorted((c["provider"] for c in found["changes"]), reverse=True)
+    assert [change["provider"] for change in found["changes"]] == sorted(
+        (c["provider"] for c in found["changes"]), reverse=True
+    )
     assert (run.code, estate.apply().code, estate.world()) == (3, 3, world)
 
 
 def test_a_tenant_folder_that_goes_is_refused(estate):
     """The ledger still knows it: planned from there, and refused until somebody names it."""
     world = estate.world()
-    estate.write({name: None for name in northwind()})
+    estate.write(dict.fromkeys(northwind()))
     run = estate.run("plan", "--format", "json")
     assert [found["tenant"] for found in run.json["tenants"]] == ["northwind"]
     assert ("retire", "jane@northwind.example") in summary(run.json["tenants"][0]["changes"])
     assert (run.code, estate.apply().code, estate.world()) == (3, 3, world)
+
+
+def test_a_tenant_that_goes_by_name_goes_in_stages(estate):
+    """Accepted in reconciler.yaml: DNS first, boxes kept and blocked, the domain waits; brought back, all is well."""
+    estate.write(dict.fromkeys(northwind()))
+    (finding,) = [f for f in estate.one()["findings"] if f["severity"] == "error"]
+    said = f"finding: {finding['code']}, subject: {finding['subject']}, reason: left us, approved_by: ops"
+    estate.write({"reconciler.yaml": f"{AGENCY}accept:\n  - {{{said}, expires: 2099-12-31}}\n"})
+    order = [change["provider"] for change in estate.one()["changes"]]
+    assert order == sorted(order, reverse=True)
+    assert estate.apply().code == 0
+    assert "IN MX" not in estate.zone().read_text()
+    assert (box(estate)[0], box(estate)[3], goto(estate, "info")) == (HASH, 0, None)
+    assert {(later["action"], later["why"].split()[0]) for later in estate.one()["later"]} == {
+        ("purge", "retention"), ("delete", "still"),
+    }  # fmt: skip
+    assert settled(estate)
+    estate.applied(northwind())
+    assert box(estate) == (HASH, 1, 5 * 2**30, 1)
+    assert settled(estate)
 
 
 def test_the_last_active_mailbox_or_mx_is_refused_until_it_is_accepted(estate):
@@ -475,7 +522,7 @@ def test_the_last_active_mailbox_or_mx_is_refused_until_it_is_accepted(estate):
     assert len(errors) == 1
     estate.write(accepting(errors[0]["code"], errors[0]["subject"]))
     assert estate.apply().code == 0
-    estate.write(dns("records:\n  - {name: \"@\", type: MX, mode: drop, reason: no mail}\n"))
+    estate.write(dns('records:\n  - {name: "@", type: MX, mode: drop, reason: no mail}\n'))
     assert estate.run("plan").code == 3
 
 
@@ -489,7 +536,9 @@ def test_a_provider_that_is_gone_is_an_error(estate):
 
 def test_kept_mail_does_not_change_its_provider(tmp_path):
     """Another `mail:` for a domain with mailboxes is a migration, which nobody has declared: refused."""
-    second = AGENCY.replace("mail: {mailhost: {", 'mail: {second: {type: postfix_dovecot, database: "sqlite:///var/2.sqlite"}, mailhost: {')
+    second = AGENCY.replace(
+        "mail: {mailhost: {", 'mail: {second: {type: postfix_dovecot, database: "sqlite:///var/2.sqlite"}, mailhost: {'
+    )
     estate = make(tmp_path / "estate", northwind(), agency=second).applied({})
     estate.write(control("mail: second\n"))
     run = estate.run("plan", "--format", "json")
@@ -510,7 +559,11 @@ def test_two_tenants_that_point_at_each_other_need_both_words(tmp_path):
     """RT004 until both control.yaml files accept the pointing address; one side's word is not enough."""
     estate = make(tmp_path / "estate", pointing({}))
     subject = "info@northwind.example"
-    for files in ({}, accepting("RT004", subject), {"tenants/northwind/control.yaml": None, **accepting("RT004", subject, "contoso")}):
+    for files in (
+        {},
+        accepting("RT004", subject),
+        {"tenants/northwind/control.yaml": None, **accepting("RT004", subject, "contoso")},
+    ):
         estate.write(files)
         run = estate.run("plan", "--format", "json")
         theirs, ours = run.json["tenants"]
@@ -612,13 +665,22 @@ def test_a_refused_tenant_is_refused_whatever_was_reviewed(tmp_path):
 
 def test_a_failed_change_skips_what_needs_it_and_the_rest_goes_on(estate, tmp_path):
     """The zone cannot be written: the mail is done and noted, the records are not, and the next apply finishes."""
-    estate.write({**mail({"jane": "{owner: jane, quota: 1 GiB}", "tom": BOXES["tom"]}, "aliases:\n  info: [jane]\n"), **dns("with: {dmarc: reject}\n")})
+    estate.write(
+        {
+            **mail({"jane": "{owner: jane, quota: 1 GiB}", "tom": BOXES["tom"]}, "aliases:\n  info: [jane]\n"),
+            **dns("with: {dmarc: reject}\n"),
+        }
+    )
     outside = tmp_path / "outside.zone"
     estate.zone().rename(outside)
     estate.zone().symlink_to(outside)  # is read, and never replaced
     done = estate.apply()
     (found,) = done.json["tenants"]
-    assert (done.code, found["result"], summary_of(found["done"])) == (1, "failed", {"mailhost:mailbox/jane@northwind.example"})
+    assert (done.code, found["result"], summary_of(found["done"])) == (
+        1,
+        "failed",
+        {"mailhost:mailbox/jane@northwind.example"},
+    )
     assert summary_of(found["not_done"]) == {"zones:record/TXT/_dmarc.northwind.example"}
     assert (found["rerun"], "symbolic link" in found["error"]) == ("reconciler apply --tenant northwind --yes", True)
     assert summary(estate.one()["changes"]) == {("update", "TXT/_dmarc.northwind.example")}

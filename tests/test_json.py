@@ -65,7 +65,12 @@ def digest_of(tenant):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """An estate in which everything a plan can say is said at once; gives (estate, commits by name)."""
-    boxes = {"jane": "{owner: jane, quota: 2 GiB}", "tom": "{owner: tom}", "kim": "{owner: tom}", "lou": "{owner: jane}"}
+    boxes = {
+        "jane": "{owner: jane, quota: 2 GiB}",
+        "tom": "{owner: tom}",
+        "kim": "{owner: tom}",
+        "lou": "{owner: jane}",
+    }
     more = "aliases:\n  info: [jane]\n  old: [jane]\n  lost: [tom]\n"
     estate = make(tmp_path_factory.mktemp("json") / "estate", northwind(boxes, more), contoso())
     estate.applied({})
@@ -74,7 +79,9 @@ def world(tmp_path_factory):
     estate.applied(northwind(boxes, more))  # lou: retired, so a purge is waiting
     live(estate)
     boxes = {"jane": "{owner: jane, quota: 5 GiB}", "tom": "{owner: tom}", "ann": "{owner: jane}"}
-    changed = estate.write(northwind(boxes, "aliases:\n  info: [tom]\n  lost: [tom]\n  same: [jane]\n"), "More for Jane")
+    changed = estate.write(
+        northwind(boxes, "aliases:\n  info: [tom]\n  lost: [tom]\n  same: [jane]\n"), "More for Jane"
+    )
     estate.write({**control("mail: null\n", "contoso")}, "Their mail is elsewhere")
     return estate, first, changed
 
@@ -85,12 +92,16 @@ def live(estate):
         estate.sql(f"UPDATE {table} SET active = 0 WHERE {column} = 'tom@northwind.example'")
     estate.sql("UPDATE alias SET goto = 'jane@northwind.example,tom@northwind.example' WHERE address LIKE 'info@%'")
     estate.sql("DELETE FROM alias WHERE address LIKE 'lost@%'")
-    for name, goto in (("same", "jane@northwind.example"), ("foreign", "x@evil.example"), ("local", "jane@northwind.example")):
+    for name, goto in (
+        ("same", "jane@northwind.example"),
+        ("foreign", "x@evil.example"),
+        ("local", "jane@northwind.example"),
+    ):
         estate.sql(
             "INSERT INTO alias (address, goto, domain, active) VALUES (?, ?, 'northwind.example', 1)",
             f"{name}@northwind.example", goto,
         )  # fmt: skip
-    estate.edit_zone("", "www 600 IN A 192.0.2.1\nftp 600 IN A 192.0.2.2\n_dmarc.x 600 IN TXT \"v=DMARC1; p=none\"")
+    estate.edit_zone("", 'www 600 IN A 192.0.2.1\nftp 600 IN A 192.0.2.2\n_dmarc.x 600 IN TXT "v=DMARC1; p=none"')
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +203,9 @@ def test_a_change_on_both_sides_is_a_conflict(found):
     assert change["fields"] == {
         "to": {"from": ["jane@northwind.example", "tom@northwind.example"], "to": ["tom@northwind.example"]}
     }
-    assert ("PL205", "warning") in {(f["code"], f["severity"]) for f in found["findings"] if f["subject"] == change["address"]}
+    assert ("PL205", "warning") in {
+        (f["code"], f["severity"]) for f in found["findings"] if f["subject"] == change["address"]
+    }
 
 
 def test_what_is_created_comes_from_nothing(found):
@@ -308,13 +321,15 @@ def test_a_value_known_after_applying_is_said_to_be(tmp_path):
 def test_a_takeover_is_an_update_that_a_revert_brings_back_in_part(tmp_path):
     """What was never in Git is not brought back by Git; the plan says so."""
     estate = make(tmp_path / "estate", northwind()).applied({})
-    estate.sql(
-        "INSERT INTO alias (address, goto, domain, active) VALUES ('new@northwind.example', 'x@y.example', 'northwind.example', 1)"
-    )
+    estate.redirect("new", "x@y.example")
     estate.write({**mail(more="aliases:\n  info: [jane]\n  new: [tom]\n"), **accepting("PL202", "northwind.example")})
     (found,) = conforms(estate.plan())["tenants"]
     (change,) = found["changes"]
-    assert (change["action"], change["revert"], change["fields"]["to"]["from"]) == ("update", "partial", ["x@y.example"])
+    assert (change["action"], change["revert"], change["fields"]["to"]["from"]) == (
+        "update",
+        "partial",
+        ["x@y.example"],
+    )
 
 
 # ---------------------------------------------------------------------- the same bytes
@@ -330,8 +345,19 @@ def test_the_same_input_gives_the_same_bytes(world):
     estate, _, _ = world
     command = [sys.executable, "-m", "reconciler", "plan", "--format", "json", "--estate"]
     outputs = []
-    for seed, zone, locale in (("0", "UTC", "C"), ("1", "Pacific/Kiritimati", "C.UTF-8"), ("2", "America/Adak", "POSIX")):
-        env = {**os.environ, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": locale, "LANG": locale, "PYTHONPATH": str(ROOT)}
+    for seed, zone, locale in (
+        ("0", "UTC", "C"),
+        ("1", "Pacific/Kiritimati", "C.UTF-8"),
+        ("2", "America/Adak", "POSIX"),
+    ):
+        env = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "TZ": zone,
+            "LC_ALL": locale,
+            "LANG": locale,
+            "PYTHONPATH": str(ROOT),
+        }
         done = subprocess.run([*command, "."], cwd=estate.root, env=env, capture_output=True, check=True)
         outputs.append(without_moment(done.stdout.decode()))
     assert outputs[0] == outputs[1] == outputs[2] == without_moment(estate.run("plan", "--format", "json").out)
@@ -340,11 +366,18 @@ def test_the_same_input_gives_the_same_bytes(world):
 def test_equal_digests_do_the_same_to_the_world(tmp_path):
     """Another commit, line, comment, finding or ledger step leaves a digest alone; another value does not."""
     estate = make(tmp_path / "estate", northwind()).applied({})
-    changed = {**mail({"jane": "{owner: jane, quota: 1 GiB}", "tom": "{owner: tom, quota: 2 GiB}"}, "aliases:\n  info: [jane]\n")}
+    changed = {
+        **mail(
+            {"jane": "{owner: jane, quota: 1 GiB}", "tom": "{owner: tom, quota: 2 GiB}"}, "aliases:\n  info: [jane]\n"
+        )
+    }
     estate.write(changed)
     first = estate.plan()
     text = changed[NORTHWIND]
-    estate.write({NORTHWIND: f"# moved by a line\n{text.replace('{owner: tom', '{owner: jane')}"}, "As before, but for owner and lines")
+    estate.write(
+        {NORTHWIND: f"# moved by a line\n{text.replace('{owner: tom', '{owner: jane')}"},
+        "As before, but for owner and lines",
+    )
     estate.sql("UPDATE mailbox SET active = 0 WHERE username = 'tom@northwind.example'")
     second = estate.plan()
     assert second["commit"] != first["commit"]
@@ -357,7 +390,9 @@ def test_equal_digests_do_the_same_to_the_world(tmp_path):
 def test_bytes_that_are_no_text_stay_one_json_document(tmp_path):
     """A live TXT value of arbitrary bytes is shown escaped: the document is UTF-8 and parses."""
     estate = make(tmp_path / "estate", northwind()).applied({})
-    estate.zone().write_bytes(estate.zone().read_bytes().replace(b'"v=DMARC1; p=none"', b'"v=DMARC1; p=\\255\\000\xe9"'))
+    estate.zone().write_bytes(
+        estate.zone().read_bytes().replace(b'"v=DMARC1; p=none"', b'"v=DMARC1; p=\\255\\000\xe9"')
+    )
     estate.write(dns("with: {dmarc: reject}\n"))
     run = estate.run("plan", "--format", "json")
     (found,) = conforms(run.json)["tenants"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -18,12 +17,15 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from reconciler.errors import ProviderError, Refused, Unreachable
-from reconciler.model import Resource
+from reconciler.kinds import kinds
+from reconciler.model import Ref
 from reconciler.parts import base_value
 from reconciler.review import digest, plain, revert
 from tests.worlds import (
     ACCEPT,
     FOREIGN,
+    Edits,
+    Said,
     World,
     alias,
     alike,
@@ -39,11 +41,12 @@ from tests.worlds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import random
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.apply import Live
-    from reconciler.changes import Batch, Change, TenantPlan
-    from tests.worlds import Edit
+    from reconciler.changes import Batch, Change, Step, TenantPlan
+    from reconciler.model import Address, Entry
 
 pytestmark = pytest.mark.fuzz
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,18 +55,31 @@ by_hand = edits()
 git = states()
 
 
-def settle(world: World, state: Sequence[Resource]) -> TenantPlan | None:
+def settle(world: World, state: Said) -> TenantPlan | None:
     """Plan and apply; None when the plan is refused, and then nothing is applied. Nothing may fail."""
     plan = world.plan(state, accept=ACCEPT)
     if plan.refused:
         event("refused: " + ", ".join(sorted({f.code for f in plan.findings if f.severity == "error"})))
         return None
-    assert world.apply(plan).failed == []
+    if hindered(plan):
+        event("needs what was removed by hand")  # the story that is expected to fail in test_diff.py
+        return None
+    assert [f"{change.action} {change.address}: {why}" for change, why in world.apply(plan).failed] == []
     return plan
 
 
+def hindered(plan: TenantPlan) -> bool:
+    """Whether a change needs something that was removed by hand and that the plan does not put back."""
+    gone = {Ref(kinds()[d.address.kind].namespace, d.address.name) for d in plan.drift if d.field == "exists"}
+    return any(
+        gone & set(change.kind.refs(change.aim)) - set(change.kind.refs(change.live) if change.live else ())
+        for change in plan.changes
+        if change.aim is not None
+    )
+
+
 @given(by_hand, git, by_hand, git)
-def test_after_an_apply_there_is_nothing_to_do(first: list[Edit], a: list[Resource], then: list[Edit], b: list[Resource]) -> None:
+def test_after_an_apply_there_is_nothing_to_do(first: Edits, a: Said, then: Edits, b: Said) -> None:
     """Whatever was there, an apply that is not refused leaves no change and no ledger step for the next plan."""
     world = inhabited()
     tamper(world, first)
@@ -75,13 +91,18 @@ def test_after_an_apply_there_is_nothing_to_do(first: list[Edit], a: list[Resour
     assert (again.changes, again.steps) == ((), ())
 
 
+def spared(found: Edits) -> Edits:
+    """The edits that leave the foreign values alone."""
+    return Edits(edit for edit in found if edit[1].address != FOREIGN[-1].address)
+
+
 @given(by_hand, git, by_hand, git)
-def test_what_is_not_ours_survives(first: list[Edit], a: list[Resource], then: list[Edit], b: list[Resource]) -> None:
+def test_what_is_not_ours_survives(first: Edits, a: Said, then: Edits, b: Said) -> None:
     """Foreign things are as before after any two runs; so are foreign values in a set that we share, and its TTL."""
     world = inhabited()
-    tamper(world, [edit for edit in first if edit[1].address != FOREIGN[-1].address])
+    tamper(world, spared(first))
     settle(world, a)
-    tamper(world, [edit for edit in then if edit[1].address != FOREIGN[-1].address])
+    tamper(world, spared(then))
     settle(world, b)
     live, token = world.live, FOREIGN[-1]
     for found in FOREIGN[:-1]:
@@ -91,11 +112,11 @@ def test_what_is_not_ours_survives(first: list[Edit], a: list[Resource], then: l
 
 
 @given(by_hand, git, by_hand, git)
-def test_nothing_goes_that_was_never_ours(first: list[Edit], a: list[Resource], then: list[Edit], b: list[Resource]) -> None:
+def test_nothing_goes_that_was_never_ours(first: Edits, a: Said, then: Edits, b: Said) -> None:
     """A plan removes and retires what the ledger has and nothing else; with an empty ledger that is nothing."""
     world = inhabited()
     tamper(world, first)
-    for state, edited in ((a, then), (b, [])):
+    for state, edited in ((a, then), (b, Edits())):
         for change in world.plan(state).changes:
             for what in removed(change):
                 assert change.address in world.ledger.entries, f"{change.address}: {what}"
@@ -107,7 +128,9 @@ def test_nothing_goes_that_was_never_ours(first: list[Edit], a: list[Resource], 
 def removed(change: Change) -> Iterator[str]:
     """What a change takes out: the thing, or TXT values (those that one of the same tag replaces do not count)."""
     kind, name = change.kind, change.address.name
-    elements = next((row.elements(name) for row in kind.attributes if kind.name == "record" and row.elements(name)), None)
+    elements = next(
+        (row.elements(name) for row in kind.attributes if kind.name == "record" and row.elements(name)), None
+    )
     if elements is not None and change.live is not None:
         aimed = {} if change.aim is None else elements.split(change.aim.get("values"))
         for key, part in elements.split(change.live.get("values")).items():
@@ -118,13 +141,13 @@ def removed(change: Change) -> Iterator[str]:
 
 
 @given(by_hand, git, git)
-def test_a_revert_restores_what_the_plan_said(first: list[Edit], a: list[Resource], b: list[Resource]) -> None:
+def test_a_revert_restores_what_the_plan_said(first: Edits, a: Said, b: Said) -> None:
     """From A to B and back to A: live is as it was, but for what the plan of B called not fully revertible."""
     world = inhabited()
     tamper(world, first)
     if settle(world, a) is None or world.plan(a).drift:
         return
-    was = alike(world.live)
+    was, lines = alike(world.live), world.ledger.entries
     there = settle(world, b)
     if there is None:
         return
@@ -135,10 +158,22 @@ def test_a_revert_restores_what_the_plan_said(first: list[Edit], a: list[Resourc
         return
     lost = {change.address for change in there.changes if revert(change) != "full"}
     lost |= {waiting.address for waiting in back.later}
+    moves: list[Step | Change] = [*there.steps, *there.changes]
+    lost |= {move.address for move in moves if adopts(move, lines.get(move.address), was)}
     event(f"exact: {not lost}")
     now = alike(world.live)
     differ = {address for address in {*was, *now} if was.get(address) != now.get(address)}
     assert differ <= lost
+
+
+def adopts(move: Step | Change, line: Entry | None, was: Mapping[Address, Mapping[str, Any]]) -> bool:
+    """Whether a thing or a value that was there becomes ours: when Git lets go of it again, it goes."""
+    if move.entry is None or move.address not in was:
+        return False
+    ours, known, there = (
+        found.get("values", ()) for found in (move.entry.said, line.said if line else {}, was[move.address])
+    )
+    return line is None or bool(set(ours) & set(there) - set(known))
 
 
 FAULTS = st.tuples(st.sampled_from(["before", "after", "read"]), st.integers(0, 5), st.booleans())
@@ -146,7 +181,7 @@ FAULTS = st.tuples(st.sampled_from(["before", "after", "read"]), st.integers(0, 
 
 @given(by_hand, git, by_hand, git, FAULTS)
 def test_a_fault_costs_a_second_run_and_nothing_else(
-    first: list[Edit], a: list[Resource], then: list[Edit], b: list[Resource], fault: tuple[str, int, bool]
+    first: Edits, a: Said, then: Edits, b: Said, fault: tuple[str, int, bool]
 ) -> None:
     """A write that fails before or after it was done, or a look that fails: the next run ends where one run would."""
     smooth, rough = inhabited(), inhabited()
@@ -166,7 +201,7 @@ def test_a_fault_costs_a_second_run_and_nothing_else(
     assert rough.plan(b, accept=ACCEPT).changes == ()
 
 
-def interrupted(world: World, state: Sequence[Resource], when: str, number: int, lasting: bool) -> None:
+def interrupted(world: World, state: Said, when: str, number: int, lasting: bool) -> None:
     """Apply with a fault at one batch, or (lasting) from that batch on; `read`: the look afterwards fails."""
     plan = world.plan(state, accept=ACCEPT)
     count = {"before": -1, "after": -1}
@@ -189,7 +224,7 @@ def interrupted(world: World, state: Sequence[Resource], when: str, number: int,
 
 @given(by_hand, git, by_hand, git, st.randoms(use_true_random=False))
 def test_a_plan_does_not_depend_on_the_order_of_things(
-    first: list[Edit], a: list[Resource], then: list[Edit], b: list[Resource], rng: random.Random
+    first: Edits, a: Said, then: Edits, b: Said, rng: random.Random
 ) -> None:
     """Read order, the order of files and the order of the ledger's lines change neither digest nor plan."""
     world = inhabited()
@@ -230,25 +265,29 @@ def plain_fields(change: Change) -> str:
     return json.dumps({name: [plain(old), plain(new)] for name, (old, new) in change.fields.items()}, sort_keys=True)
 
 
-def sample() -> TenantPlan:
-    """The plan of an estate with something of everything: what another process must find too."""
+def sample(*loops: str) -> TenantPlan:
+    """The plan of an estate with something of everything, and with aliases that wait for each other."""
     host, other = "a.example", "b.example"
+    jane = f"jane@{host}"
     world = inhabited()
-    a = [domain(host), mailbox(f"jane@{host}"), shared(f"desk@{host}", jane="full"), alias(f"info@{host}", f"jane@{host}")]
-    settle(world, [*a, *dkim(host, "s1"), record(f"MX/{host}", "10 mx.agency.example.")])
+    settle(world, Said([domain(host), mailbox(jane), shared(f"desk@{host}", jane="full"), alias(f"info@{host}", jane)]))
     world.put(record(f"TXT/{host}", "token=1", "v=spf1 ?all"))
-    boxes = [mailbox(f"{name}@{other}") for name in ("x", "y", "z")]
-    loop = [alias(f"{one}@{host}", f"{two}@{host}") for one, two in ("ab", "bc", "ca", "de", "ed", "bf", "fb")]
-    b = [domain(host), domain(other), *boxes, alias(f"desk@{host}", f"jane@{host}"), mailbox(f"jane@{host}", quota=1)]
-    return world.plan([*b, *loop, *dkim(other, "s1", "s2"), record(f"TXT/{host}", "v=spf1 -all", "b", "a")])
+    boxes = [domain(other), *(mailbox(f"{name}@{other}") for name in "xyz"), *dkim(other, "s1", "s2")]
+    waiting = [alias(f"{loop[0]}@{host}", *[f"{name}@{host}" for name in list(loop[1:])]) for loop in loops]
+    changed = [mailbox(jane, quota=1), alias(f"desk@{host}", jane), record(f"TXT/{host}", "v=spf1 -all", "b", "a")]
+    return world.plan([domain(host), *changed, *boxes, *waiting], accept=ACCEPT)
 
 
-def test_another_process_finds_the_same() -> None:
-    """Neither plan nor digest depends on how this Python hashes text."""
-    code = "from tests.test_laws import *; p = sample(); print(digest([p]), seen(p))"
-    found = {hashed(code, seed) for seed in ("0", "1", "2", "3")}
+LOOPS = "'acdgh', 'ce', 'ec', 'df', 'fd', 'gi', 'ig', 'hj', 'jh'"  # the first name points to the others
+
+
+@pytest.mark.parametrize(("loops", "refused"), [("", False), (LOOPS, True)])
+def test_another_process_finds_the_same(loops: str, refused: bool) -> None:
+    """Neither digest nor plan nor the cycle that a finding names depends on how this Python hashes text."""
+    code = f"from tests.test_laws import *; p = sample({loops}); print(p.refused, digest([p]), seen(p))"
+    found = {hashed(code, seed) for seed in ("0", "1", "2")}
     assert len(found) == 1
-    assert sample().changes or sample().refused
+    assert found.pop().startswith(f"{refused} sha256:")
 
 
 def hashed(code: str, seed: str) -> str:

@@ -12,13 +12,12 @@ are taken and changes that are stale. The ledger goes through its text form afte
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
 
 from reconciler import apply as applying
 from reconciler import canonical, ledger, runner
-from reconciler.apply import Live, Outcome, Record
 from reconciler.changes import Batch, Change, Facts, TenantPlan
 from reconciler.compile import Compiled
 from reconciler.findings import Origin
@@ -31,6 +30,10 @@ from reconciler.providers.memory import Memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from reconciler.apply import Live, Outcome, Record
+
+T = TypeVar("T")
+
 MAIL, DNS = "mailhost", "zones"
 TENANT, TODAY, COMMIT = "acme", "2026-11-24", "c0ffee"
 SIDES = {MAIL: "mail", DNS: "dns"}
@@ -41,7 +44,9 @@ QUOTA, TTL = 5 * 2**30, 3600  # what new things start with: bytes, seconds
 # ---------------------------------------------------------------------- things
 
 
-def thing(kind: str, name: str, /, *, keep: int | None = None, initial: dict[str, Any] | None = None, **said: Any) -> Resource:
+def thing(
+    kind: str, name: str, /, *, keep: int | None = None, initial: dict[str, Any] | None = None, **said: Any
+) -> Resource:
     """A resource as Git declares it; its domain is the last two labels of its name."""
     host = canonical.domain_of(label(name) if kind == "record" else name)
     home = ".".join(host.split(".")[-2:])
@@ -145,7 +150,7 @@ class World(runner.World):
         for found in live:
             self.put(found)
 
-    def provider(self, name: str) -> Memory:
+    def provider(self, name: str) -> Any:
         return self.providers[name]
 
     def put(self, found: Resource) -> None:
@@ -240,81 +245,120 @@ FOREIGN = (
     record("A/www.a.example", "192.0.2.1", ttl=60),
     record("TXT/a.example", "token=1", ttl=900),
 )
-ACCEPT = [{"finding": "PL202", "subject": host, "approved_by": "ops"} for host in HOSTS]
+# A takeover, and the removals that a mistake would look like.
+REFUSED = dict.fromkeys(("PL202", "PL210", "PL215", "PL219"), HOSTS) | {"PL213": (TENANT,)}
+ACCEPT = [{"finding": code, "subject": name, "approved_by": "ops"} for code, names in REFUSED.items() for name in names]
+
+
+class Said(list[Resource]):
+    """What Git says, shown in few words when a law does not hold."""
+
+    def __repr__(self) -> str:
+        return "".join(f"\n    {_short(found)}" for found in self) or "nothing"
+
+
+class Edits(list[tuple[str, Resource]]):
+    """What people do by hand, one after another."""
+
+    def __repr__(self) -> str:
+        return "".join(f"\n    {what} {_short(found)}" for what, found in self) or "nothing"
+
+
+def _short(found: Resource) -> str:
+    rows = {row.name: row.default for row in kinds()[found.address.kind].attributes}
+    said = {name: value for name, value in found.attributes.items() if value != rows[name]}
+    return f"{found.address} {said}"
+
+
+class _Digits:
+    """A number as a row of choices, the first one first: drawing one number is much cheaper than many choices."""
+
+    def __init__(self, number: int) -> None:
+        self._rest = number
+
+    def one(self, options: Sequence[T]) -> T:
+        self._rest, digit = divmod(self._rest, len(options))
+        return options[digit]
+
+    def some(self, options: Sequence[T]) -> list[T]:
+        """One or two of them."""
+        return sorted({self.one(options), self.one(options)}, key=str)
+
+    def said(self, **options: Sequence[Any]) -> dict[str, Any]:
+        """A value for each name, but for those that come to None."""
+        chosen = {name: self.one(values) for name, values in options.items()}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+_NUMBER = st.integers(0, 2**24)
+
+
+_NUMBERS = st.tuples(*[_NUMBER] * (1 + len(HOSTS) * (1 + len(LOCALS))))
 
 
 @st.composite
-def states(draw: st.DrawFn) -> list[Resource]:
+def states(draw: st.DrawFn) -> Said:
     """What Git may say: one domain or two, each with a few names and record sets. References lead somewhere."""
-    found: list[Resource] = []
-    hosts = draw(st.sampled_from([HOSTS, HOSTS, HOSTS[:1], HOSTS[:1], ()]))
-    names = [f"{local}@{host}" for host in hosts for local in LOCALS]
-    sorts = {name: draw(st.sampled_from(["mailbox", "shared", "alias", ""])) for name in names}
-    boxes = [name for name in names if sorts[name] == "mailbox"]
+    digits = [_Digits(number) for number in draw(_NUMBERS)]
+    hosts = digits.pop().one([(), HOSTS[:1], HOSTS, HOSTS[:1], HOSTS])
+    found = Said()
     for host in hosts:
-        found += [domain(host), *draw(_records(host)), *draw(_signed(host))]
-    for number, name in enumerate(names):
-        later = [other for other in names[number + 1 :] if sorts[other]]
-        found += draw(_addressed(sorts[name], name, boxes, later))
+        choice = digits.pop()
+        found += [domain(host), *_signed(choice, host), *_records(choice, host)]
+    names = {f"{local}@{host}": digits.pop() for host in hosts for local in LOCALS}
+    sorts = {name: choice.one(["", "mailbox", "alias", "shared"]) for name, choice in names.items()}
+    targets = [name for name, sort in sorts.items() if sort]
+    for name, choice in names.items():
+        later = targets[targets.index(name) + 1 :] if sorts[name] else []
+        boxes = [other for other in targets if sorts[other] == "mailbox"]
+        found += _addressed(choice, sorts[name], name, boxes, later)
     return found
 
 
-@st.composite
-def _addressed(draw: st.DrawFn, sort: str, name: str, boxes: list[str], later: list[str]) -> list[Resource]:
+def _addressed(choice: _Digits, sort: str, name: str, boxes: list[str], later: list[str]) -> list[Resource]:
     """The mailbox, shared mailbox or alias of one name; an alias points to boxes, to later names or outside."""
     if sort == "alias":
-        targets = draw(st.lists(st.sampled_from([OUTSIDE, *boxes, *later]), min_size=1, max_size=2))
-        return [alias(name, *(targets or [OUTSIDE]))]
+        return [alias(name, *choice.some([OUTSIDE, *boxes, *later]))]
     if sort == "shared" and boxes:
-        members = draw(st.dictionaries(st.sampled_from(boxes), st.sampled_from(["full", "read"]), min_size=1, max_size=2))
-        return [mailbox(name, login=False, members=members)]
-    said = {
-        "state": draw(st.sampled_from(["active", "active", "blocked", "paused"])),
-        "copies_to": draw(st.sampled_from([(), (OUTSIDE,)])),
-        "quota": draw(st.sampled_from([None, 1, 2])),
-        "name": draw(st.sampled_from([None, "Jane Roe"])),
-        "owner": draw(st.sampled_from(["jane", "tom"])),
-    }
-    return [mailbox(name, **{key: value for key, value in said.items() if value is not None})] if sort else []
+        return [
+            mailbox(name, login=False, members={member: choice.one(["full", "read"]) for member in choice.some(boxes)})
+        ]
+    said = choice.said(
+        state=["active", "active", "blocked", "paused"], quota=[None, 1, 2], name=[None, "Jane Roe"],
+        copies_to=[(), (OUTSIDE,)], owner=["jane", "tom"],
+    )  # fmt: skip
+    return [mailbox(name, **said)] if sort else []
 
 
-@st.composite
-def _records(draw: st.DrawFn, host: str) -> list[Resource]:
-    def ttl() -> dict[str, int]:
-        return draw(st.sampled_from([{}, {"ttl": 300}, {"ttl": 600}]))
-
-    texts = draw(st.lists(st.sampled_from(["v=spf1 -all", "v=spf1 ~all", "site=1", "site=2"]), max_size=3, unique=True))
-    one_spf = [text for text in texts if text != "v=spf1 ~all" or "v=spf1 -all" not in texts]
-    found = [record(f"TXT/{host}", *one_spf, **ttl())] if one_spf else []
-    mx = draw(st.sampled_from(["", "10 mx1.agency.example.", "20 mx2.agency.example."]))
-    found += [record(f"MX/{host}", mx, **ttl())] if mx else []
-    web = draw(st.sampled_from(["", "CNAME", "A", "A AAAA"]))
+def _records(choice: _Digits, host: str) -> list[Resource]:
+    ttl: list[dict[str, int]] = [{}, {"ttl": 300}, {"ttl": 600}]
+    texts = choice.one([[], ["v=spf1 -all"], ["v=spf1 ~all"]]) + choice.one(
+        [[], ["site=1"], ["site=2"], ["site=1", "site=2"]]
+    )
+    found = [record(f"TXT/{host}", *texts, **choice.one(ttl))] if texts else []
+    mx = choice.one(["", "10 mx1.agency.example.", "20 mx2.agency.example."])
+    found += [record(f"MX/{host}", mx, **choice.one(ttl))] if mx else []
+    web = choice.one([[], ["CNAME"], ["A"], ["A", "AAAA"]])
     values = {"CNAME": "web.agency.example.", "A": "192.0.2.7", "AAAA": "2001:db8::7"}
-    return found + [record(f"{type_}/autoconfig.{host}", values[type_], **ttl()) for type_ in web.split()]
+    return found + [record(f"{type_}/autoconfig.{host}", values[type_], **choice.one(ttl)) for type_ in web]
 
 
-@st.composite
-def _signed(draw: st.DrawFn, host: str) -> list[Resource]:
-    selectors = draw(st.sampled_from([(), ("s1",), ("s1",), ("s2",), ("s1", "s2")]))
-    used = draw(st.sampled_from([selectors, selectors[:1], ()]))
+def _signed(choice: _Digits, host: str) -> list[Resource]:
+    selectors = choice.one([(), ("s1",), ("s2",), ("s1", "s2")])
+    used = choice.one([selectors, selectors[:1], ()])
     keys = [part for selector in selectors for part in (key(selector, host), key_record(selector, host))]
     return keys + ([signing(host, *used)] if used else [])
 
 
-Edit = tuple[str, Resource]
+@st.composite
+def edits(draw: st.DrawFn) -> Edits:
+    """They make some things of another estate, and remove some."""
+    things = draw(states()) or [domain(HOSTS[1])]
+    choices = [_Digits(number) for number in draw(st.lists(_NUMBER, max_size=4))]
+    return Edits((choice.one(["put", "put", "take"]), choice.one(things)) for choice in choices)
 
 
-def edits() -> st.SearchStrategy[list[Edit]]:
-    """What people do by hand: they make some things of another estate, and remove some."""
-
-    def some(found: list[Resource]) -> st.SearchStrategy[list[Edit]]:
-        one = st.tuples(st.sampled_from(["put", "put", "take"]), st.sampled_from(found)) if found else st.nothing()
-        return st.lists(one, max_size=4)
-
-    return states().flatmap(some)
-
-
-def tamper(world: World, done: Iterable[Edit]) -> None:
+def tamper(world: World, done: Edits) -> None:
     """Do it, but for what no server takes: a name twice, mail in a domain that is not there."""
     for what, found in done:
         if what == "take":
@@ -329,7 +373,9 @@ def _fits(live: Mapping[Address, Resource], found: Resource) -> bool:
         return False
     others = [(kinds()[other.kind], other.name) for other in live if other != found.address]
     return not any(
-        other.namespace == kind.namespace and other.slot(theirs) == kind.slot(name) and (other.alone(theirs) or kind.alone(name))
+        other.namespace == kind.namespace
+        and other.slot(theirs) == kind.slot(name)
+        and (other.alone(theirs) or kind.alone(name))
         for other, theirs in others
     )
 
@@ -338,7 +384,10 @@ def _by_hand(found: Resource) -> dict[str, Any]:
     text = "v=DKIM1; k=rsa; p=BYHAND"
     values = found.get("values")
     if found.address.kind == "record":
-        return {"values": tuple(text if isinstance(v, Computed) else v for v in values), "ttl": found.attributes.get("ttl", TTL)}
+        return {
+            "values": tuple(text if isinstance(v, Computed) else v for v in values),
+            "ttl": found.attributes.get("ttl", TTL),
+        }
     return {"public": text} if found.address.kind == "dkim_key" else {}
 
 

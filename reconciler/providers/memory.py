@@ -87,7 +87,7 @@ class Memory:
         with self._lock, self._alone():
             _raise(self._fail_before(batch))
             things = self._load()
-            made = {change.address: self._change(things, change) for change in batch.changes}
+            made = {change.address: self._change(things, change, batch) for change in batch.changes}
             self._save(things)
             _raise(self._fail_after(batch))
         return {address: computed for address, computed in made.items() if computed}
@@ -95,11 +95,11 @@ class Memory:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _change(self, things: Things, change: Change) -> dict[str, Value]:
+    def _change(self, things: Things, change: Change, batch: Batch) -> dict[str, Value]:
         there = things.pop(change.address, None)
         thing = _after(change, there)
         if thing is None:
-            self._no_referrer_left_behind(things, change.address)
+            self._no_referrer_left_behind(things, change.address, batch)
             return {}
         held = self.kinds[change.kind.name]
         thing = thing.having(**{name: MISSING for name in thing.attributes if name not in held})
@@ -112,9 +112,10 @@ class Memory:
                 raise Refused(f"{self._name}: {change.address} needs {ref.namespace} {ref.name}, which is not there")
         return computed
 
-    def _no_referrer_left_behind(self, things: Things, gone: Address) -> None:
+    def _no_referrer_left_behind(self, things: Things, gone: Address, batch: Batch) -> None:
         ref = Ref(kinds()[gone.kind].namespace, gone.name)
-        if self._answers(things, ref):
+        made = {Ref(change.kind.namespace, change.address.name) for change in batch.changes if change.live is None}
+        if ref in made or self._answers(things, ref):  # another takes its place before anybody can see
             return
         for thing in things.values():
             if ref in kinds()[thing.address.kind].refs(thing):

@@ -56,12 +56,20 @@ def differing(files: Sequence[str]) -> Iterator[Line]:
 def _speaks(tenant: TenantPlan) -> bool:
     listed = any(risk == "high" for _, risk in tenant.unmanaged.listed)
     loud = any(f.severity != "info" for f in tenant.findings)
-    return bool(tenant.changes or tenant.todo or tenant.drift or tenant.unread or loud or listed)
+    parts = (tenant.changes, tenant.todo, tenant.forgotten, tenant.drift, tenant.unread)
+    return any(parts) or loud or listed
 
 
 def _tenant(tenant: TenantPlan) -> Iterator[Line]:
     yield ()
     yield ((tenant.tenant, "bold"), (f"  {_headline(tenant)}", ""))
+    for address in tenant.forgotten:
+        yield (
+            ("  ! let go ", "magenta"),
+            (f"{address.kind} ", ""),
+            (visible(address.name), "bold"),
+            ("  (not touched)", "dim"),
+        )
     for change in tenant.changes:
         yield from _change(change)
     for change in tenant.todo:
@@ -79,7 +87,8 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
 def _headline(tenant: TenantPlan) -> str:
     counts = _counts(tenant.changes)
     ledger = sum(step.what == "adopt" for step in tenant.steps)
-    parts = [*counts, *([f"{ledger} adopted as they are"] if ledger else [])]
+    gone = len(tenant.forgotten)
+    parts = [*([f"{gone} let go"] if gone else []), *counts, *([f"{ledger} adopted as they are"] if ledger else [])]
     return ", ".join(parts) or "nothing to change"
 
 
@@ -96,15 +105,19 @@ def _change(change: Change) -> Iterator[Line]:
     yield ((f"  {sign} {change.action} ", style), (f"{change.kind.name} ", ""), (name, "bold"), *conflict)
     if place:
         yield ((f"      {place.strip()}", "dim"),)
-    if change.action in {"delete", "purge"}:
-        return
-    for field, (old, new) in change.fields.items():
-        if change.action != "create":
-            yield ((f"      {field}: {moved(field, old, new)}", ""),)
-        elif new != next(row.default for row in change.kind.attributes if row.name == field):
-            yield ((f"      {field}: {shown(field, new)}", ""),)
+    for field, text in told(change):
+        yield ((f"      {field}: {text}", ""),)
     if change.action == "retire" and change.entry is not None:
         yield ((f"      kept, and still receives, until {change.entry.retired} or later", ""),)
+
+
+def told(change: Change) -> Iterator[tuple[str, str]]:
+    """(field, what becomes of it) that is worth showing: of what is made what is no default, of what goes nothing."""
+    for field, (old, new) in change.fields.items() if change.aim is not None else ():
+        if change.action != "create":
+            yield field, moved(field, old, new)
+        elif new != next(row.default for row in change.kind.attributes if row.name == field):
+            yield field, shown(field, new)
 
 
 def _unmanaged(tenant: TenantPlan) -> Iterator[Line]:

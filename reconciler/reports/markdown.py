@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reconciler.reports.lines import SIGNS
-from reconciler.reports.values import shown, visible
+from reconciler.reports.lines import SIGNS, told
+from reconciler.reports.values import visible
 from reconciler.review import digest
 
 if TYPE_CHECKING:
@@ -47,15 +47,18 @@ def _verdict(found: Plan) -> list[str]:
 
 def _destructive(found: Plan) -> list[str]:
     taking = [change for tenant in found.tenants for change in tenant.changes if change.action in _TAKES]
-    if not taking:
+    gone = [address for tenant in found.tenants for address in tenant.forgotten]
+    if not taking and not gone:
         return []
     taking.sort(key=lambda change: (_TAKES.index(change.action), change.address))
-    return ["### Takes away", "", *(f"- {_headline(change)}" for change in taking), ""]
+    let_go = [f"- ! **let go** {address.kind} {_code(address.name)} (not touched)" for address in gone]
+    return ["### Takes away", "", *let_go, *(f"- {_headline(change)}" for change in taking), ""]
 
 
 def _speaks(tenant: TenantPlan) -> bool:
     listed = any(risk == "high" for _, risk in tenant.unmanaged.listed)
-    return bool(tenant.changes or tenant.drift or tenant.unread or tenant.findings or tenant.later or listed)
+    parts = (tenant.changes, tenant.todo, tenant.forgotten, tenant.drift, tenant.unread, tenant.findings, tenant.later)
+    return any(parts) or listed
 
 
 def _whole(tenant: TenantPlan) -> str:
@@ -71,7 +74,8 @@ def _besides(tenant: TenantPlan) -> list[str]:
         f"- later: {w.action} {w.address.kind} {_code(w.address.name)} {w.when or ''} ({w.why})" for w in tenant.later
     ]
     high = [address for address, risk in tenant.unmanaged.listed if risk == "high"]
-    return [*later, *(f"- unmanaged, high risk: {address.kind} {_code(address.name)}" for address in high)]
+    todo = [f"- to be done by a person: {_headline(change)}" for change in tenant.todo]
+    return [*todo, *later, *(f"- unmanaged, high risk: {address.kind} {_code(address.name)}" for address in high)]
 
 
 def _short(tenant: TenantPlan) -> str:
@@ -93,6 +97,7 @@ def _folded(tenant: TenantPlan, body: list[str]) -> str:
 def _summary(tenant: TenantPlan) -> str:
     actions = [change.action for change in tenant.changes]
     parts = [f"{actions.count(action)} {action}" for action in SIGNS if action in actions]
+    parts += [f"{len(tenant.forgotten)} let go"] if tenant.forgotten else []
     parts += [f"{len(tenant.drift)} drifted"] if tenant.drift else []
     parts += ["not read"] if tenant.unread else []
     return ", ".join(parts) or "no changes"
@@ -108,10 +113,7 @@ def _headline(change: Change) -> str:
 
 
 def _fields(change: Change) -> list[str]:
-    if change.action in {"delete", "purge"}:
-        return []
-    pairs = change.fields.items()
-    return [f"  - {name}: {_code(shown(name, old))} → {_code(shown(name, new))}" for name, (old, new) in pairs]
+    return [f"  - {name}: {_code(text)}" for name, text in told(change)]
 
 
 def _finding(finding: Finding) -> str:

@@ -1,0 +1,1 @@
+INSERT INTO alias (address, goto, domain, active) VALUES ('sales@northwind.example', 'someone@elsewhere.example', 'northwind.example', 1);

@@ -1,0 +1,1 @@
+UPDATE alias SET goto = 'tom@northwind.example' WHERE address = 'info@northwind.example';
