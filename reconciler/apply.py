@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import resolve
-from reconciler.errors import ProviderError
+from reconciler.errors import Conflict, ProviderError
 from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value
 from reconciler.order import dependencies
 
@@ -73,7 +73,7 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
             continue
         answer = yield Write(replace(batch, changes=changes))
         if isinstance(answer, ProviderError):
-            work.doubt(changes, str(answer))
+            work.doubt(changes, answer)
         else:
             work.written(changes, answer)
     touched = tuple(scope for scope in plan.scopes if (scope[0], scope[1].domain) in work.touched)
@@ -97,6 +97,7 @@ class _Work:
     failed: set[Address] = field(default_factory=set)
     entries: dict[Address, Entry | None] = field(default_factory=dict)
     touched: set[tuple[str, str]] = field(default_factory=set)
+    foreign: set[Address] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.plan.tenant)
@@ -122,12 +123,14 @@ class _Work:
         self.failed.add(change.address)
         self.outcome.failed.append((change, why))
 
-    def doubt(self, changes: tuple[Change, ...], error: str) -> None:
+    def doubt(self, changes: tuple[Change, ...], error: ProviderError) -> None:
         """The provider gave an error: whatever depends on these waits, and a look will tell what happened."""
-        self.outcome.errors.append(error)
+        self.outcome.errors.append(str(error))
+        if isinstance(error, Conflict):  # nothing was written: what is there now is somebody else's
+            self.foreign |= {change.address for change in changes}
         for change in changes:
             self.failed.add(change.address)
-            self._unsure(change, error)
+            self._unsure(change, str(error))
 
     def written(self, changes: tuple[Change, ...], answer: Mapping[Address, Mapping[str, Value]]) -> None:
         for address, values in answer.items():
@@ -155,6 +158,15 @@ class _Work:
                 self.entries[change.address] = _confirmed(change, found.get(change.address))
             else:
                 self._fail(change, why if problem is None else f"{why}; reading again: {problem}")
+                self._claim(change, found.get(change.address))
+
+    def _claim(self, change: Change, live: Resource | None) -> None:
+        """What we made in part is ours: the ledger notes it as it is, so that the next run finishes it."""
+        started = change.live is None and live is not None and change.address not in self.foreign
+        if started and live is not None and change.entry is not None and not _has_shared(change):
+            there = {row.name: live.get(row.name) for row in change.kind.compared if row.name in change.entry.said}
+            said = {name: value for name, value in {**change.entry.said, **there}.items() if value is not MISSING}
+            self.entries[change.address] = replace(change.entry, said=said)
 
 
 def reached(change: Change, live: Resource | None) -> bool:

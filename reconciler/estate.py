@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from reconciler import agency as agency_file
 from reconciler import documents, tenant_files
 from reconciler.agency import Agency
-from reconciler.checks import declared
+from reconciler.checks import declared, routing
 from reconciler.compile import TWO_TENANTS, Compiled, Files, compile_tenant
 from reconciler.errors import InputError
 from reconciler.findings import Finding, Origin, Rule
@@ -113,7 +113,10 @@ class Estate:
             return Compiled(name, findings=list(tenant.findings))
         compiled = compile_tenant(tenant.files, self.agency, self.library.render)
         compiled.findings[:0] = tenant.findings
-        compiled.findings += declared.check(tenant.files, compiled, self.agency, self.domains)
+        compiled.findings += [
+            *declared.check(tenant.files, self.agency),
+            *routing.check(tenant.files, compiled, self.agency, self.domains),
+        ]
         return compiled
 
     def located(self, tenant: Tenant, origin: Origin | None) -> Origin:

@@ -68,3 +68,11 @@ def accepted(findings: Iterable[Finding], accept: Sequence[Mapping[str, Any]], t
             yield finding
         else:
             yield replace(finding, severity="info", detail=f"Accepted by {by}. {finding.detail}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` Did you mean …?` for the nearest known word, else nothing."""
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(word, sorted(known), n=1)
+    return f" Did you mean `{nearest[0]}`?" if nearest else ""

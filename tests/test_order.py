@@ -234,6 +234,40 @@ def test_two_names_can_change_places() -> None:
         safe(scrambled(rng, changes), [HOME, x, y])
 
 
+def test_a_name_that_changes_hands_stays_a_name() -> None:
+    """Two aliases become boxes, one a member of the other: who points at a name need not let go of it first."""
+    x, y = alias(f"x@{A}", f"y@{A}"), alias(f"y@{A}", f"jane@{A}")
+    new_x, new_y = shared(f"x@{A}", y="full"), mailbox(f"y@{A}")
+    changes = [change(x, None), change(None, new_x), change(y, None), change(None, new_y)]
+    for rng in seeds():
+        safe(scrambled(rng, changes), [HOME, JANE, x, y])
+
+
+@pytest.mark.parametrize("user", [[], [alias(f"info@{A}", f"x@{A}")]])
+def test_an_alias_becomes_a_mailbox_in_one_merge(user: list[Resource]) -> None:
+    """Through the plan: an alias and a mailbox change places in a name, back and forth, also where it is pointed at."""
+    world = World()
+    as_alias, as_box = ([HOME, JANE, found, *user] for found in (alias(f"x@{A}", f"jane@{A}"), mailbox(f"x@{A}")))
+    for state in (as_alias, as_box, as_alias, as_box):
+        converge(world, state)
+        plan = world.plan(state)
+        assert (plan.changes, {found.action for found in plan.later} - {"purge"}) == ((), set())
+
+
+def test_what_is_still_needed_waits() -> None:
+    """A domain with kept mail in it, and an alias that something unmanaged points at, stay: their removal is later."""
+    info, foreign = alias(f"info@{B}", f"max@{B}"), alias(f"theirs@{B}", f"info@{B}")
+    world = World()
+    converge(world, [HOME, JANE, OTHER, mailbox(f"max@{B}"), info])
+    world.put(foreign)
+    plan = converge(world, [HOME, JANE], accept=ACCEPT)
+    assert [(made.action, made.address.name) for made in plan.changes] == [("retire", f"max@{B}")]
+    assert [(found.address.name, found.action, found.why) for found in plan.later] == [
+        (f"info@{B}", "delete", f"still referred to by {foreign.address}"),
+        (B, "delete", f"still referred to by mailhost:mailbox/max@{B}"),
+    ]
+
+
 # ---------------------------------------------------------------------- barrier
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import canonical
 from reconciler.changes import Links
-from reconciler.checks.declared import NOWHERE, Answered, pointed_at, pointer
+from reconciler.checks.routing import NOWHERE, Answered, pointed_at, pointer
 from reconciler.findings import Rule
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.checks.routing import NULL
 from reconciler.findings import Origin, Rule
 from reconciler.kinds.record import label, rtype
 
@@ -39,6 +40,9 @@ def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
     for change in going:
         if change.domain not in gone and _is_mx(change):
             yield LAST_MX.at(change.domain, f"{change.address} would be removed.", _origin(change))
+    for change in compared.changes:
+        if _is_mx(change) and change.live is not None and change.aim is not None and change.aim.get("values") == NULL:
+            yield LAST_MX.at(change.domain, f"{change.address} would become the null MX.", _origin(change))
     for domain in sorted({c.domain for c in going if c.kind.name == "mailbox"} - set(gone)):
         yield from _last_box(domain, going, compared)
 
@@ -51,12 +55,13 @@ def _is_mx(change: Change) -> bool:
 def _last_box(domain: str, going: list[Change], compared: Compared) -> Iterator[Finding]:
     boxes = [r for a, r in compared.state.items() if a.kind == "mailbox" and r.domain == domain]
     lost = [c for c in going if c.kind.name == "mailbox" and c.domain == domain and _was_active(c)]
-    if lost and not any(box.get("state") == "active" for box in boxes):
+    if lost and not any(box.get("state") == "active" and box.get("login") for box in boxes):
         yield LAST_BOX.at(domain, f"{lost[0].address} is the last.", _origin(lost[0]))
 
 
 def _was_active(change: Change) -> bool:
-    return change.base is not None and bool(change.base.said.get("state") == "active")
+    said = {} if change.base is None else change.base.said
+    return bool(said.get("state") == "active" and said.get("login"))
 
 
 def _origin(change: Change) -> Origin:

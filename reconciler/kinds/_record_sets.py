@@ -115,6 +115,10 @@ def _checked(site: Site, said: Mapping[str, Any], name: str, origin: Origin) -> 
 
 def _name(site: Site, said: Mapping[str, Any], origin: Origin) -> str | None:
     relative = canonical.domain(said["name"])
+    if relative == site.domain or relative.endswith(f".{site.domain}"):
+        short = relative.removesuffix(site.domain).removesuffix(".") or "@"
+        site.report(BAD_LABEL.at(site.domain, f"`{said['name']}` ends in the domain itself: write `{short}`.", origin))
+        return None
     if said["name"].endswith(".") or not _RELATIVE.fullmatch(relative) or len(relative) + len(site.domain) > 252:
         what = f"`{said['name']}` is not a name below {site.domain}."
         site.report(BAD_LABEL.at(site.domain, what, origin))

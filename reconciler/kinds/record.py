@@ -136,8 +136,28 @@ _FORMS: dict[str, Callable[[str], str]] = {
 TYPES = tuple(sorted(_FORMS))
 
 
+_SPF_TERM = re.compile(  # RFC 7208 sections 4.6.1 and 5; other modifiers are allowed there too
+    r"[+?~-]?(?:all|(?:include|exists):\S+|(?:a|mx)(?::[^\s/]+)?(?:/\d{1,3})?(?://\d{1,3})?|ptr(?::\S+)?"
+    r"|ip4:[0-9.]+(?:/\d{1,2})?|ip6:[0-9a-f:.]+(?:/\d{1,3})?)|[a-z][a-z0-9._-]*=\S*",
+    re.IGNORECASE,
+)
+
+
+def _check_text(text: str) -> None:
+    """Raises ValueError for a TXT value that is surely not what was meant."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        raise ValueError(f"{text!r}: write the text without quotes of its own; they would be part of it")
+    if tag(text) == "v=spf1":
+        for term in text.split(" ")[1:]:
+            if term and not _SPF_TERM.fullmatch(term):
+                hint = f"; did you mean `include:{term}`?" if _NAME.fullmatch(f"{term}.") and "." in term else ""
+                raise ValueError(f"{term!r} is no SPF term (RFC 7208){hint}")
+
+
 def check_value(type_: str, text: str) -> str:
     """The canonical form of a value a person wrote. Raises ValueError saying what is wrong with it."""
+    if type_ == "TXT":
+        _check_text(text)
     value = _FORMS[type_](text)
     target = value.rpartition(" ")[2]
     if type_ in {"MX", "SRV"} and not _HOST.fullmatch(target):

@@ -50,7 +50,9 @@ class Doveadm:
             kind, why = Refused if status in {401, 403} else ProviderError, f"answers {status}"
         except (OSError, ValueError, TypeError, LookupError) as error:
             kind, why = ProviderError, f"gives no usable answer ({type(error).__name__})"
-        raise kind(f"{self._name}: doveadm {why}; the database is written, rights on shared mailboxes perhaps not")
+        where = urlsplit(self._url).netloc.rpartition("@")[2]
+        why = f"doveadm at {where} {why}"
+        raise kind(f"{self._name}: {why}; the database is written, rights on shared mailboxes perhaps not")
 
 
 def _command(mailbox: str, member: str, right: str, *, tag: str) -> list[Any]:

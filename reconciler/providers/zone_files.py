@@ -83,7 +83,7 @@ class ZoneFiles:
         return found
 
     def apply(self, batch: Batch) -> Mapping[Address, Mapping[str, Value]]:
-        """One new file for all the changes. Raises ProviderError also when it is written and not reloaded."""
+        """One new file for all the changes. What the name server does not take is put back, and stays to be done."""
         zone = batch.scope.zone
         path = self._path(zone)
         with self._turn() as folder:
@@ -91,8 +91,8 @@ class ZoneFiles:
             if text is None and not batch.scope.create:
                 raise self._missing(zone)
             self._write(path, folder, self._changed(path, self._empty(zone) if text is None else text, batch))
-        if self._reload:
-            self._tell(path, zone)
+            if self._reload:
+                self._tell(path, zone, folder, text)
         return {}
 
     def close(self) -> None:
@@ -145,7 +145,8 @@ class ZoneFiles:
     def _empty(self, zone: str) -> str:
         servers = [f"{server}." for server in self._nameservers]
         timers = "86400 7200 3600000 3600"  # refresh, retry, expire (RIPE-203), negative answers: 1 hour
-        soa = f"@ IN SOA {servers[0]} hostmaster.{zone}. 0 {timers}"
+        home = self._nameservers[0].partition(".")[2]  # whoever runs the name server answers for the zone
+        soa = f"@ IN SOA {servers[0]} hostmaster.{home if '.' in home else zone}. 0 {timers}"
         return "\n".join([f"$ORIGIN {zone}.", "$TTL 3600", soa, *(f"@ IN NS {server}" for server in servers), ""])
 
     def _changed(self, path: Path, text: str, batch: Batch) -> str:
@@ -189,15 +190,17 @@ class ZoneFiles:
         except OSError as error:
             raise self._failed(path, "written", error) from None
 
-    def _tell(self, path: Path, zone: str) -> None:
-        failed = f"{self._name}: {path} is written, but {self._reload[0]} did not take it"
+    def _tell(self, path: Path, zone: str, folder: int, before: str | None) -> None:
         try:
             done = subprocess.run([*self._reload, zone], capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603
+            said = (done.stderr + done.stdout).decode(errors="replace").strip()[-200:] if done.returncode else ""
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise ProviderError(f"{failed}: {error}") from None
-        if done.returncode != 0:
-            said = (done.stderr + done.stdout).decode(errors="replace").strip()
-            raise ProviderError(f"{failed}: {said[-200:]}")
+            said = str(error)
+        if said and before is not None:
+            self._write(path, folder, before)
+            raise ProviderError(f"{self._name}: {self._reload[0]} did not take {path}, which is as before: {said}")
+        if said:  # a server must be told of a new zone first, and it wants to see the file then
+            raise ProviderError(f"{self._name}: {path} is new, and {self._reload[0]} did not take it: {said}")
 
 
 def _like(file: int, old: Path) -> None:

@@ -521,13 +521,17 @@ def test_the_journal_mode_stays(lite: System, statements: list[str]) -> None:
 
 
 def test_a_missing_file_is_an_empty_database(tmp_path: Path) -> None:
-    """Reading does not make it; applying does, with its folders, and closed to others: it holds hashes and keys."""
+    """Reading does not make it; applying does, with its folders, and with the mode that the umask leaves."""
     provider = postfix_dovecot.connect(NAME, {"database": "sqlite:///var/deep/mail 1%.sqlite"}, str(tmp_path))
     assert provider.read([OURS]) == {"a.example": ()}
     assert list(tmp_path.iterdir()) == []
-    create(provider, OURS, [DOMAIN])
+    before = os.umask(0o027)
+    try:
+        create(provider, OURS, [DOMAIN])
+    finally:
+        os.umask(before)
     file = next((tmp_path / "var" / "deep").iterdir())
-    assert (stat.S_IMODE(file.stat().st_mode) & 0o027, read(provider)) == (0, {DOMAIN.address: DOMAIN})
+    assert (stat.S_IMODE(file.stat().st_mode), read(provider)) == (0o640, {DOMAIN.address: DOMAIN})
 
 
 def test_a_locked_database_is_unreachable(lite: System, monkeypatch) -> None:

@@ -188,7 +188,7 @@ def test_a_new_zone_names_its_servers(tmp_path: Path) -> None:
     zones = zone_files.connect(NAME, {"directory": "deep/zones", "nameservers": servers}, str(tmp_path))
     create(zones, OURS, [MX])
     text = (tmp_path / "deep/zones/a.example.zone").read_text()
-    assert text.startswith("$ORIGIN a.example.\n$TTL 3600\n@ IN SOA ns1.agency.example. hostmaster.a.example. 1 ")
+    assert text.startswith("$ORIGIN a.example.\n$TTL 3600\n@ IN SOA ns1.agency.example. hostmaster.agency.example. 1 ")
     assert "@ IN NS ns1.agency.example.\n@ IN NS ns2.agency.example.\n" in text
 
 

@@ -159,12 +159,16 @@ def test_a_server_answers_what_was_written_and_takes_a_change(server: str, run: 
 
 
 def test_a_server_that_does_not_take_it_is_an_error(server: str, run: Path) -> None:
-    """When the server is down the file is written, and the error says both."""
+    """When the server is down a new zone is there for it to find, a changed one is as before; the error says so."""
     (run / "conf").write_text(CONFIGURATIONS[server].format(run=run, port=free_port(), control=free_port()))
     (run / "rndc.conf").write_text(RNDC.format(control=free_port()))
     control = "rndc.conf" if server == "bind" else "conf"
     zones = zone_files.connect(NAME, {"directory": "zones", "reload": server, "control": control}, str(run))
-    with pytest.raises(ProviderError, match=r"is written, but .* did not take it") as error:
+    with pytest.raises(ProviderError, match=r"is new, and .* did not take it") as error:
         create(zones, OURS, [make("record", "A/a.example", "a.example", values=["192.0.2.1"])])
     assert "QUFB" not in str(error.value)
-    assert "IN A 192.0.2.1" in (run / "zones/a.example.zone").read_text()
+    before = (run / "zones/a.example.zone").read_text()
+    assert "IN A 192.0.2.1" in before
+    with pytest.raises(ProviderError, match=r"did not take .*, which is as before"):
+        create(zones, OURS, [make("record", "AAAA/a.example", "a.example", values=["2001:db8::1"])])
+    assert (run / "zones/a.example.zone").read_text() == before
