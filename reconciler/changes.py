@@ -151,6 +151,11 @@ class TenantPlan:
         return tuple(step.address for step in self.steps if step.what == "forget")
 
     @property
+    def stopped(self) -> bool:
+        """Whether bad input kept it from being planned at all."""
+        return any(f.severity == "error" and f.is_input for f in self.findings)
+
+    @property
     def refused(self) -> bool:
         return any(f.severity == "error" for f in self.findings)
 
@@ -166,6 +171,7 @@ class Plan:
     findings: tuple[Finding, ...] = ()
     authors: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # {file: (commit, author) of its last change}
     differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
+    worktree: bool = False  # the working tree was read, not the commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,7 @@ class Checked:
     commit: str
     findings: tuple[Finding, ...]
     tenants: int
+    worktree: bool = False
     differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
 
 

@@ -205,9 +205,7 @@ def _plan_exit(found: Plan, *, exit_code: bool) -> int:
 
 
 def _finding_exit(finding: Finding) -> int:
-    from reconciler.drafts import is_input
-
-    return ERROR if is_input(finding) else REFUSED
+    return ERROR if finding.is_input else REFUSED
 
 
 def _worst(codes: Iterable[int]) -> int:

@@ -29,6 +29,12 @@ TWO_TENANTS = Rule(
 TWICE = Rule(
     "IN203", "error", "One name, two meanings", "A name stands once over mailboxes, shared, aliases and forwards."
 )
+NOT_ALONE = Rule(
+    "IN233",
+    "error",
+    "A CNAME stands alone at its name",
+    "Take it or the others out; `mode: drop` takes out what the template sets (RFC 2181).",
+)
 NO_TEMPLATE = Rule("IN206", "error", "Template is not defined", "Add it under domain-templates/, or correct the name.")
 
 NO_SIGNER = Rule("IN229", "error", "Nobody would sign", "Take `dkim` out, or say which mail provider the domain has.")
@@ -213,7 +219,8 @@ def _expand(site: Site, found: Compiled) -> None:
                 for one, two in ((resource, other), (other, resource)):
                     assert one.origin is not None and two.origin is not None
                     what = f"It is declared here and in {two.origin.file} as {_path(two.origin)}."
-                    site.report(TWICE.at(kind.slot(one.address.name), what, one.origin))
+                    rule = NOT_ALONE if kind.namespace == "record" else TWICE
+                    site.report(rule.at(kind.slot(one.address.name), what, one.origin))
             found.state[resource.address] = resource
 
 

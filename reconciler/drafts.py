@@ -36,11 +36,6 @@ def in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: (f.origin.file, f.origin.line, f.origin.column, f.code, f.subject)))
 
 
-def is_input(finding: Finding) -> bool:
-    """Bad input stops its tenant; what a check refuses is still planned and shown."""
-    return finding.code.startswith("IN") or finding.code == NO_LEDGER.code
-
-
 class _Draft:
     """A tenant on its way to a plan: compiled, its ledger read, its scopes known."""
 
@@ -52,7 +47,7 @@ class _Draft:
             compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
             ledger = Ledger(compiled.tenant)
         self.ledger = ledger
-        self.stopped = any(f.severity == "error" and is_input(f) for f in compiled.findings)
+        self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped else scopes(compiled, ledger.scopes, self.facts)
 
     def plan(self, live: Live) -> TenantPlan:

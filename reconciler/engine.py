@@ -45,7 +45,9 @@ def validate(request: Request) -> Checked:
             *(f for _, found in parts for f in found),
             *(f for x in across.values() for f in x),
         ]
-        return Checked(session.estate.commit, in_order(findings), len(session.names), tuple(differing()))
+        return Checked(
+            session.estate.commit, in_order(findings), len(session.names), request.worktree, tuple(differing())
+        )
 
 
 def plan(request: Request) -> Plan:
@@ -70,6 +72,7 @@ def plan(request: Request) -> Plan:
             findings=in_order(session.findings),
             authors=authors(session, tenants),
             differing=tuple(differing()),
+            worktree=request.worktree,
         )
 
 

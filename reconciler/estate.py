@@ -134,7 +134,9 @@ class Estate:
     def _agency(self) -> Agency:
         file = self._tree.get(agency_file.FILE)
         if file is None:
-            raise InputError([NO_ESTATE.at(str(self.root), "There is no reconciler.yaml.", Origin(agency_file.FILE))])
+            above = next((up for up in self.root.parents if (up / agency_file.FILE).is_file()), None)
+            what = f"There is no {agency_file.FILE} here{f'; there is one in {above}' if above else ''}."
+            raise InputError([NO_ESTATE.at(str(self.root), what, Origin(agency_file.FILE))])
         if not file.regular:
             raise InputError([link(file)])
         findings: list[Finding] = []

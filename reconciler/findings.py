@@ -38,6 +38,14 @@ class Finding:
     detail: str  # what, why it matters, what to do
     origin: Origin
 
+    @property
+    def is_input(self) -> bool:
+        """Whether it is about bad input (or an unreadable ledger): that stops its tenant and cannot be accepted.
+
+        What a check refuses is still planned and shown.
+        """
+        return self.code.startswith(("IN", "PL301"))
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -64,7 +72,7 @@ def accepted(findings: Iterable[Finding], accept: Sequence[Mapping[str, Any]], t
     }
     for finding in findings:
         by = named.get((finding.code, finding.subject))
-        if by is None or finding.code.startswith("IN"):
+        if by is None or finding.is_input:
             yield finding
         else:
             yield replace(finding, severity="info", detail=f"Accepted by {by}. {finding.detail}")

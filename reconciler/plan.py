@@ -16,9 +16,10 @@ from reconciler.checks.planned import Compared
 from reconciler.diff import Outcome, compare, resolve
 from reconciler.errors import ProviderError
 from reconciler.findings import Finding, Origin, Rule, accepted
+from reconciler.holding import hold_back
 from reconciler.kinds import kinds
-from reconciler.model import MISSING, Address, Computed, Entry, Ref, Resource, Scope, Value
-from reconciler.order import CYCLE, batches, cycle, dependencies
+from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value
+from reconciler.order import CYCLE, batches, cycle
 from reconciler.thing import Context
 
 if TYPE_CHECKING:
@@ -86,8 +87,9 @@ def plan_tenant(
     draft.findings += [*planned.check(compared, facts), *removals.check(compiled.tenant, compared, facts)]
     if not base and compiled.state:
         draft.findings.append(FIRST.at(compiled.tenant, "", Origin(f"tenants/{compiled.tenant}/tenant.yaml")))
-    _hold_back(there, draft)
-    todo = _left_to_people(draft, facts)
+    gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
+    draft.changes, later, todo = hold_back(draft.changes, there, gone, facts.read_only)
+    draft.later += later
     ordered = _ordered(draft.changes, asked, draft)
     return TenantPlan(
         tenant=compiled.tenant,
@@ -177,53 +179,6 @@ def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: F
 
 
 # ---------------------------------------------------------------------- holding back, ordering
-
-
-def _hold_back(there: Mapping[Address, Resource], draft: _Draft) -> None:
-    """A removal of what something that stays still refers to waits (a domain with kept mailboxes in it)."""
-    while any(change.aim is None for change in draft.changes):
-        after = _after(there, draft.changes)
-        answered = {Ref(kinds()[a.kind].namespace, a.name) for a in after}
-        users = {ref: after[a] for a in sorted(after) for ref in kinds()[a.kind].refs(after[a]) if ref not in answered}
-        stuck = {
-            change.address: users[ref]
-            for change in draft.changes
-            if change.aim is None and (ref := Ref(change.kind.namespace, change.address.name)) in users
-        }
-        if not stuck:
-            return
-        draft.changes = [change for change in draft.changes if change.address not in stuck]
-        draft.later += [
-            Waiting(address, "delete", None, f"still referred to by {user.address}") for address, user in stuck.items()
-        ]
-
-
-def _left_to_people(draft: _Draft, facts: Facts) -> tuple[Change, ...]:
-    """The changes of providers that are read only, taken out; what needs one of them waits."""
-    todo = tuple(change for change in draft.changes if change.address.provider in facts.read_only)
-    if not todo:
-        return ()
-    before, held = dependencies(draft.changes), {change.address for change in todo}
-    while more := {address for address, needed in before.items() if needed & held and address not in held}:
-        held |= more
-    draft.later += [
-        Waiting(c.address, c.action, None, "needs what a person must do first")
-        for c in draft.changes
-        if c.address in held and c.address.provider not in facts.read_only
-    ]
-    draft.changes = [change for change in draft.changes if change.address not in held]
-    return todo
-
-
-def _after(there: Mapping[Address, Resource], changes: Iterable[Change]) -> dict[Address, Resource]:
-    """What will be there: live with every aim in its place."""
-    after = dict(there)
-    for change in changes:
-        if change.aim is not None:
-            after[change.address] = change.aim
-        else:
-            after.pop(change.address, None)
-    return after
 
 
 def _ordered(changes: list[Change], asked: Sequence[tuple[str, Scope]], draft: _Draft) -> tuple[Batch, ...]:

@@ -179,8 +179,14 @@ def _missing(no: _Verdict) -> Iterator[_Problem]:
 def _type(no: _Verdict) -> Iterator[_Problem]:
     allowed = [no.rule] if isinstance(no.rule, str) else no.rule
     words = " or ".join(_KINDS[name] for name in allowed)
-    quotes = "Put it in quotes if it is text." if "string" in allowed and not isinstance(no.value, (dict, list)) else ""
-    yield _Problem(TYPE, no.path, f"{_subject(no.path)} is {_shown(no.value)} and must be {words}.", quotes)
+    fix = ""
+    if "string" in allowed and "pattern" in no.schema:
+        words = no.schema["description"]
+    elif "string" in allowed and not isinstance(no.value, (dict, list)):
+        fix = "Put it in quotes if it is text."
+    elif "array" in allowed and isinstance(no.value, str):
+        fix = f"Write it as a list: `[{_short(no.value)}]`."
+    yield _Problem(TYPE, no.path, f"{_subject(no.path)} is {_shown(no.value)} and must be {words}.", fix)
 
 
 def _choice(no: _Verdict) -> Iterator[_Problem]:

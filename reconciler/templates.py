@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.checks.declared import FILE_NAME
 from reconciler.compile import NO_TEMPLATE, TemplateError
-from reconciler.findings import Origin, Rule
+from reconciler.findings import Origin, Rule, did_you_mean
 from reconciler.kinds.site import Baseline
 
 if TYPE_CHECKING:
@@ -81,12 +81,15 @@ class Template:
         known = self.data.get("parameters", {})
         for name in facts["said"]:
             if name not in known:
-                self._fail(PARAMETER, f"`{name}` is no parameter of {self.name}", facts, name)
+                self._fail(
+                    PARAMETER, f"`{name}` is no parameter of {self.name}.{did_you_mean(name, known)}", facts, name
+                )
         values = {}
         for name, rule in known.items():
             value = said.get(name, rule.get("default"))
             if value is None or not _fits(value, rule):
                 what = f"`{name}` cannot be {value!r}" if name in said else f"`{name}` must be given"
+                what += f"; it takes {', '.join(map(str, rule['enum']))}" if "enum" in rule else ""
                 self._fail(PARAMETER, what, facts, name)
             values[name] = value
         return values

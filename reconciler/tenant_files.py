@@ -66,7 +66,8 @@ def _place(path: str, raw: bytes, found: Tenant, parts: dict[str, dict[str, Any]
     part = place and (place["file"] or place["part"])
     if place is None or part is None:
         if path.endswith((".yaml", ".yml")):
-            found.findings.append(STRAY.at(path, "", Origin(path, line=1, column=1)))
+            fix = "Give it the ending .yaml." if path.endswith(".yml") else ""
+            found.findings.append(STRAY.at(path, "", Origin(path, line=1, column=1), fix=fix))
         return
     document = parsed(path, raw, _SCHEMAS[part], found.findings) if part != "resets" else None
     if document is not None:

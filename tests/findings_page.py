@@ -19,6 +19,7 @@ FAMILIES = {
         "Routing",
         "Where mail would go, or who would read it. An error refuses its tenant: exit code 3, of `validate` 1.",
     ),
+    "DN": ("DNS", "What the domain's records say together. An error refuses its tenant: exit code 3, of `validate` 1."),
     "PL": (
         "Plan",
         "What making it so would do to what is live. An error refuses its tenant: exit code 3. PL301 stops it: 1.",

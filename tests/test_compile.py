@@ -179,11 +179,11 @@ def test_parameters_merge_key_by_key(estate):
         {"reconciler.yaml": AGENCY.replace("quota: 5 GiB", "with: {dmarc: quarantine, senders: [a]}, quota: 5 GiB")}
     )
     assert records(estate)["TXT/_dmarc.@"]["values"] == ["v=DMARC1; p=quarantine"]
-    found = records(estate, control("with: {senders: [b, c]}\n"))
-    assert found["TXT/@"]["values"] == ["v=spf1 include:spf.agency.example b c -all"]
+    found = records(estate, control("with: {senders: [mx, 'ip4:192.0.2.1']}\n"))
+    assert found["TXT/@"]["values"] == ["v=spf1 include:spf.agency.example mx ip4:192.0.2.1 -all"]
     found = records(estate, dns("with: {dmarc: reject}\n"))
     assert found["TXT/_dmarc.@"]["values"] == ["v=DMARC1; p=reject"]
-    assert found["TXT/@"]["values"] == ["v=spf1 include:spf.agency.example b c -all"]
+    assert found["TXT/@"]["values"] == ["v=spf1 include:spf.agency.example mx ip4:192.0.2.1 -all"]
 
 
 def test_the_nearest_server_and_template_win(estate):

@@ -600,9 +600,6 @@ def test_a_takeover_is_refused_until_accepted() -> None:
     assert world.live[alias(INFO).address].get("to") == (JANE,)
 
 
-@pytest.mark.xfail(
-    reason="plan_tenant does not yet hold back what needs a thing that was removed by hand: it fails when applied"
-)
 def test_what_needs_something_removed_by_hand_waits() -> None:
     """While a domain is gone outside Git, a new box in it is not tried: it is later, until the domain is put back."""
     world = World()

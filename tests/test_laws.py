@@ -17,8 +17,6 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from reconciler.errors import ProviderError, Refused, Unreachable
-from reconciler.kinds import kinds
-from reconciler.model import Ref
 from reconciler.parts import base_value
 from reconciler.review import digest, plain, revert
 from tests.worlds import (
@@ -61,21 +59,8 @@ def settle(world: World, state: Said) -> TenantPlan | None:
     if plan.refused:
         event("refused: " + ", ".join(sorted({f.code for f in plan.findings if f.severity == "error"})))
         return None
-    if hindered(plan):
-        event("needs what was removed by hand")  # the story that is expected to fail in test_diff.py
-        return None
     assert [f"{change.action} {change.address}: {why}" for change, why in world.apply(plan).failed] == []
     return plan
-
-
-def hindered(plan: TenantPlan) -> bool:
-    """Whether a change needs something that was removed by hand and that the plan does not put back."""
-    gone = {Ref(kinds()[d.address.kind].namespace, d.address.name) for d in plan.drift if d.field == "exists"}
-    return any(
-        gone & set(change.kind.refs(change.aim)) - set(change.kind.refs(change.live) if change.live else ())
-        for change in plan.changes
-        if change.aim is not None
-    )
 
 
 @given(by_hand, git, by_hand, git)

@@ -31,6 +31,7 @@ SHELL = (
 )
 CORE = (
     {"plan"},
+    {"holding"},
     {"apply", "checks", "questions", "reports"},
     {"review"},
     {"compile", "diff", "order"},

@@ -46,6 +46,9 @@ RENAME = Rule(
 )
 
 
+_MAKE_ANEW = "Take it out of the YAML and apply (the ledger forgets it); declared again, it is made anew."
+
+
 @dataclass(frozen=True, slots=True)
 class Compared:
     """What a tenant's comparison came to."""
@@ -105,8 +108,10 @@ def _drift(compared: Compared) -> Iterator[Finding]:
     for drift in compared.drift:
         git, entry = compared.state.get(drift.address), compared.base.get(drift.address)
         origin = git.origin if git is not None else Origin(entry.file, line=entry.line) if entry else None
-        what = f"`{drift.field}` is {_shown(drift.live)}, Git says {_shown(drift.git)} (risk: {drift.risk})."
-        yield DRIFT.at(str(drift.address), what, origin or Origin(""))
+        what, fix = f"`{drift.field}` is {_shown(drift.live)}, Git says {_shown(drift.git)} (risk: {drift.risk}).", ""
+        if drift.field == "exists" and drift.git is True:
+            what, fix = f"It was removed by hand, and Git declares it (risk: {drift.risk}).", _MAKE_ANEW
+        yield DRIFT.at(str(drift.address), what, origin or Origin(""), fix=fix)
 
 
 def _shown(value: Value) -> str:

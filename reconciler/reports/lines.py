@@ -36,12 +36,12 @@ def plan(found: Plan, *, verbose: bool = False) -> Iterator[Line]:
     """The whole plan, tenant by tenant; tenants with nothing to say are counted at the end."""
     yield from differing(found.differing)
     yield from findings(found.findings)
-    quiet = 0
+    quiet = []
     for tenant in found.tenants:
         if verbose or _speaks(tenant):
             yield from _tenant(tenant)
         else:
-            quiet += 1
+            quiet.append(tenant)
     yield from _ending(found, quiet)
 
 
@@ -70,8 +70,12 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
             (visible(address.name), "bold"),
             ("  (not touched)", "dim"),
         )
+    taken = {change.address.name for change in tenant.changes if change.kind.name == "alias" and change.aim is not None}
     for change in tenant.changes:
         yield from _change(change)
+        if change.action == "retire" and change.entry is not None:
+            receives = "" if change.address.name in taken else ", and still receives,"
+            yield ((f"      kept{receives} until {change.entry.retired} or later", ""),)
     for change in tenant.todo:
         yield (("  todo by a person (the provider is read only):", "bold"),)
         yield from _change(change)
@@ -85,6 +89,8 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
 
 
 def _headline(tenant: TenantPlan) -> str:
+    if tenant.stopped:
+        return "not planned: its input cannot be used"
     counts = _counts(tenant.changes)
     ledger = sum(step.what == "adopt" for step in tenant.steps)
     gone = len(tenant.forgotten)
@@ -107,15 +113,13 @@ def _change(change: Change) -> Iterator[Line]:
         yield ((f"      {place.strip()}", "dim"),)
     for field, text in told(change):
         yield ((f"      {field}: {text}", ""),)
-    if change.action == "retire" and change.entry is not None:
-        yield ((f"      kept, and still receives, until {change.entry.retired} or later", ""),)
 
 
 def told(change: Change) -> Iterator[tuple[str, str]]:
     """(field, what becomes of it) that is worth showing: of what is made what is no default, of what goes nothing."""
     for field, (old, new) in change.fields.items() if change.aim is not None else ():
         if change.action != "create":
-            yield field, moved(field, old, new)
+            yield from ((field, part) for part in moved(field, old, new))
         elif new != next(row.default for row in change.kind.attributes if row.name == field):
             yield field, shown(field, new)
 
@@ -129,21 +133,22 @@ def _unmanaged(tenant: TenantPlan) -> Iterator[Line]:
         yield ((f"  unmanaged, not about mail: {counts}", "dim"),)
 
 
-def _ending(found: Plan, quiet: int) -> Iterator[Line]:
+def _ending(found: Plan, quiet: Sequence[TenantPlan]) -> Iterator[Line]:
     changes = [change for tenant in found.tenants for change in tenant.changes]
     refused = [tenant.tenant for tenant in found.tenants if tenant.refused]
     adopted = sum(step.what == "adopt" for tenant in found.tenants for step in tenant.steps)
     yield ()
     if quiet:
-        yield ((f"{_count(quiet, 'tenant')} with nothing to change.", "dim"),)
+        later = sum(len(tenant.later) for tenant in quiet)
+        extra = f" {_count(later, 'thing')} later: -v shows them." if later else ""
+        yield ((f"{_count(len(quiet), 'tenant')} with nothing to change.{extra}", "dim"),)
     total = ", ".join(_counts(changes)) or "nothing to change"
-    later = sum(len(tenant.later) for tenant in found.tenants)
     extra = f", {adopted} to adopt as they are" if adopted else ""
-    extra += f", {later} later (-v shows them)" if later else ""
     yield (("Plan: ", "bold"), (f"{total}{extra}.", "bold"))
     if refused:
         yield ((f"Refused until its findings are solved: {', '.join(refused)}.", "bold red"),)
-    yield ((f"Commit {found.commit[:12]}, as of {found.as_of}. Digest {digest(found.tenants)}", "dim"),)
+    where = _where(found.commit, worktree=found.worktree)
+    yield ((f"{where[0].upper()}{where[1:]}, as of {found.as_of}. Digest {digest(found.tenants)}", "dim"),)
 
 
 def findings(found: Sequence[Finding]) -> Iterator[Line]:
@@ -156,8 +161,17 @@ def findings(found: Sequence[Finding]) -> Iterator[Line]:
             (where if finding.origin.file else "", "bold"),
             (f"{finding.summary}", ""),
         )
-        subject = "" if finding.subject in finding.detail else f"{visible(finding.subject)}: "
+        known = finding.is_input and finding.subject in finding.detail
+        subject = "" if known else f"{visible(finding.subject)}: "
         yield ((f"      {subject}{visible(finding.detail)}", ""),)
+        if finding.severity == "error" and not finding.is_input:
+            yield ((f"      to accept it: {acceptance(finding)}", "dim"),)
+
+
+def acceptance(finding: Finding) -> str:
+    """The line for `accept` in control.yaml that lifts a finding, to be completed by a person."""
+    subject = visible(finding.subject)
+    return f'- {{finding: {finding.code}, subject: "{subject}", reason: …, approved_by: …, expires: …}}'
 
 
 def checked(found: Checked) -> Iterator[Line]:
@@ -167,7 +181,8 @@ def checked(found: Checked) -> Iterator[Line]:
     severities = [finding.severity for finding in found.findings]
     counts = ", ".join(_count(severities.count(s), s) for s in ("error", "warning", "info") if s in severities)
     style = "bold red" if "error" in severities else "green"
-    yield ((f"{_count(found.tenants, 'tenant')} at {found.commit[:12]}: {counts or 'all is well'}.", style),)
+    where = _where(found.commit, worktree=found.worktree)
+    yield ((f"{_count(found.tenants, 'tenant')} in {where}: {counts or 'all is well'}.", style),)
 
 
 def result(found: Result) -> Iterator[Line]:
@@ -205,6 +220,10 @@ def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
         yield ((f"  its digest now: {tenant.digest}", ""),)
     if tenant.rerun:
         yield ((f"  to go on: {tenant.rerun}", "bold"),)
+
+
+def _where(commit: str, *, worktree: bool) -> str:
+    return f"the working tree on {commit[:12]}" if worktree else f"commit {commit[:12]}"
 
 
 def _count(number: int, thing: str) -> str:

@@ -36,7 +36,11 @@ def _verdict(found: Plan) -> list[str]:
     changes = [change for tenant in found.tenants for change in tenant.changes]
     rows = [f"| {action} | {n} |" for action in SIGNS if (n := sum(c.action == action for c in changes))]
     refused = [tenant.tenant for tenant in found.tenants if tenant.refused]
-    head = "## Plan: nothing to change" if not changes else f"## Plan: {len(changes)} changes"
+    head = (
+        "## Plan: nothing to change"
+        if not changes
+        else f"## Plan: {len(changes)} change{'s' if len(changes) > 1 else ''}"
+    )
     lines = [head, "", f"Commit `{found.commit[:12]}`, digest `{digest(found.tenants)}`", ""]
     if refused:
         lines += [f"**Refused until its findings are solved:** {', '.join(refused)}", ""]
@@ -75,7 +79,13 @@ def _besides(tenant: TenantPlan) -> list[str]:
     ]
     high = [address for address, risk in tenant.unmanaged.listed if risk == "high"]
     todo = [f"- to be done by a person: {_headline(change)}" for change in tenant.todo]
-    return [*todo, *later, *(f"- unmanaged, high risk: {address.kind} {_code(address.name)}" for address in high)]
+    unread = [f"- not read: {_code(f'{found.provider}: {found.error}')}" for found in tenant.unread]
+    return [
+        *unread,
+        *todo,
+        *later,
+        *(f"- unmanaged, high risk: {address.kind} {_code(address.name)}" for address in high),
+    ]
 
 
 def _short(tenant: TenantPlan) -> str:
@@ -95,6 +105,8 @@ def _folded(tenant: TenantPlan, body: list[str]) -> str:
 
 
 def _summary(tenant: TenantPlan) -> str:
+    if tenant.stopped:
+        return "not planned, its input cannot be used"
     actions = [change.action for change in tenant.changes]
     parts = [f"{actions.count(action)} {action}" for action in SIGNS if action in actions]
     parts += [f"{len(tenant.forgotten)} let go"] if tenant.forgotten else []
@@ -118,7 +130,8 @@ def _fields(change: Change) -> list[str]:
 
 def _finding(finding: Finding) -> str:
     place = _code(f"{finding.origin.file}:{finding.origin.line or 1}")
-    return f"- **{finding.severity} {finding.code}** {finding.summary} ({place}): {_code(finding.detail)}"
+    subject = _code(finding.subject)
+    return f"- **{finding.severity} {finding.code}** {finding.summary}: {subject} ({place}): {_code(finding.detail)}"
 
 
 def _code(text: str) -> str:

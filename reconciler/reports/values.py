@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 _UNITS = (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
-def moved(field: str, old: Value, new: Value) -> str:
-    """A change of value for people: of sets and maps what comes and goes, of anything else from and to."""
+def moved(field: str, old: Value, new: Value) -> list[str]:
+    """A change of value for people: of sets and maps what goes and comes, one by one, else from and to."""
     if not (old and new and isinstance(old, (tuple, dict)) and isinstance(new, (tuple, dict))):
-        return f"{shown(field, old)} -> {shown(field, new)}"
+        return [f"{shown(field, old)} -> {shown(field, new)}"]
     from deepdiff import DeepDiff
 
     found = DeepDiff(_as_map(old), _as_map(new), view="tree", threshold_to_diff_deeper=0)
-    parts = [f"- {_element(node, node.t1)}" for node in found.get("dictionary_item_removed", ())]
-    parts += [f"+ {_element(node, node.t2)}" for node in found.get("dictionary_item_added", ())]
-    parts += [f"{_element(node, '')}: {node.t1} -> {node.t2}" for node in found.get("values_changed", ())]
-    return ", ".join(visible(part) for part in sorted(parts))
+    parts = sorted(f"- {_element(node, node.t1)}" for node in found.get("dictionary_item_removed", ()))
+    parts += sorted(f"+ {_element(node, node.t2)}" for node in found.get("dictionary_item_added", ()))
+    parts += sorted(f"{_element(node, '')}: {node.t1} -> {node.t2}" for node in found.get("values_changed", ()))
+    return [visible(part) for part in parts]
 
 
 def _element(node: Any, right: str) -> str:

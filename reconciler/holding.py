@@ -1,0 +1,96 @@
+"""What must wait: removals of what is still referred to, and changes that need what is gone or left to a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.changes import Change, Waiting
+from reconciler.kinds import kinds
+from reconciler.model import Address, Ref
+from reconciler.order import dependencies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from reconciler.model import Resource
+
+Held = tuple[list[Change], list[Waiting]]
+
+
+def hold_back(
+    changes: Sequence[Change],
+    there: Mapping[Address, Resource],
+    gone: AbstractSet[Address],
+    read_only: AbstractSet[str],
+) -> tuple[list[Change], list[Waiting], tuple[Change, ...]]:
+    """(what can be done, what is later, what a person must do because its provider is read only).
+
+    `there` is what is live; `gone` is what Git declares and somebody removed by hand.
+    """
+    rest, referred = _still_referred_to(list(changes), there)
+    rest, hindered = _needing_what_is_gone(rest, gone - {change.address for change in rest})
+    todo = tuple(change for change in rest if change.address.provider in read_only)
+    rest, waiting = _after_a_person(rest, {change.address for change in todo})
+    return rest, [*referred, *hindered, *waiting], todo
+
+
+def _still_referred_to(changes: list[Change], there: Mapping[Address, Resource]) -> Held:
+    """A removal of what something that stays still refers to waits (a domain with kept mailboxes in it)."""
+    later: list[Waiting] = []
+    while any(change.aim is None for change in changes):
+        after = _after(there, changes)
+        answered = {_ref(address) for address in after}
+        users = {ref: after[a] for a in sorted(after) for ref in kinds()[a.kind].refs(after[a]) if ref not in answered}
+        stuck = [change for change in changes if change.aim is None and _ref(change.address) in users]
+        if not stuck:
+            break
+        changes = [change for change in changes if change not in stuck]
+        for change in stuck:
+            why = f"still referred to by {users[_ref(change.address)].address}"
+            later.append(Waiting(change.address, "delete", None, why))
+    return changes, later
+
+
+def _needing_what_is_gone(changes: list[Change], gone: AbstractSet[Address]) -> Held:
+    """A change that needs something removed by hand, which no change puts back, waits for a person's word."""
+    missing, later = {_ref(address): address for address in gone}, list[Waiting]()
+    while stuck := [(change, ref) for change in changes for ref in _refs(change) if ref in missing]:
+        for change, ref in stuck:
+            if change in changes:
+                why = f"needs {missing[ref]}, which was removed by hand"
+                later.append(Waiting(change.address, change.action, None, why))
+                changes = [other for other in changes if other is not change]
+                if change.action == "create":
+                    missing[_ref(change.address)] = change.address
+    return changes, later
+
+
+def _after_a_person(changes: list[Change], todo: AbstractSet[Address]) -> Held:
+    """What needs, through however many others, a change that a person must make; those themselves go too."""
+    held = set(todo)
+    before = dependencies(changes) if todo else {}
+    while more := {address for address, needed in before.items() if needed & held and address not in held}:
+        held |= more
+    why = "needs what a person must do first"
+    later = [Waiting(c.address, c.action, None, why) for c in changes if c.address in held - todo]
+    return [change for change in changes if change.address not in held], later
+
+
+def _ref(address: Address) -> Ref:
+    return Ref(kinds()[address.kind].namespace, address.name)
+
+
+def _refs(change: Change) -> Sequence[Ref]:
+    return () if change.aim is None else change.kind.refs(change.aim)
+
+
+def _after(there: Mapping[Address, Resource], changes: Sequence[Change]) -> dict[Address, Resource]:
+    """What will be there: live with every aim in its place."""
+    after = dict(there)
+    for change in changes:
+        if change.aim is not None:
+            after[change.address] = change.aim
+        else:
+            after.pop(change.address, None)
+    return after
