@@ -82,7 +82,16 @@ def check(agency: Agency) -> Iterator[Finding]:
 _NOT_YET = ("limits", "rollout", "freeze", "ledger", "released")
 
 
+def leaving(file: str, people: Mapping[str, Any]) -> Iterator[Finding]:
+    """Days on which people leave, which nothing follows from yet."""
+    for name, person in people.items():
+        for key in sorted(person.keys() & {"left", "until"}):
+            origin = Origin(file, ("people", name, key))
+            yield TOO_EARLY.at(name, f"`{key}`: nothing is taken from {name} by it.", origin)
+
+
 def _unused_keys(agency: Agency) -> Iterator[Finding]:
+    yield from leaving(FILE, agency.data.get("people", {}))
     for key in _NOT_YET:
         if key in agency.data:
             yield TOO_EARLY.at(key, f"`{key}` is read and checked, nothing more.", Origin(FILE, (key,)))

@@ -187,6 +187,7 @@ class Facts:
     cautions: Mapping[str, Mapping[str, str]]
     read_only: frozenset[str]
     accept: Sequence[Mapping[str, Any]]
+    moved: Mapping[str, frozenset[Address]] = field(default_factory=dict)  # domain that went to another tenant -> its
 
 
 @dataclass(frozen=True, slots=True)

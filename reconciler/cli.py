@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import __version__
-from reconciler.output import Output, fail, fail_with, progress
+from reconciler.output import Output, fail, fail_with, open_streams, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -168,7 +168,9 @@ def _prepare(
 
     color = not no_color and "NO_COLOR" not in os.environ
     root = Path(os.path.abspath(estate))  # noqa: PTH100  (resolve() would follow the links a user named on purpose)
-    return Output(form, output, color, verbose), Request(root, rev, worktree, tenants)
+    answer = Output(form, output, color, verbose)
+    answer.ready()
+    return answer, Request(root, rev, worktree, tenants)
 
 
 def _with(request: Request, told: Progress) -> Request:
@@ -221,6 +223,7 @@ def main() -> None:
     """Run the command line; turns every error of ours into text (or JSON) and an exit code."""
     from reconciler.errors import InputError, ReconcilerError
 
+    open_streams()
     try:
         cli.main(standalone_mode=False, prog_name="reconciler")
     except click.exceptions.Exit as end:
@@ -236,6 +239,8 @@ def main() -> None:
     except ReconcilerError as error:
         fail(f"reconciler: {error}")
         sys.exit(ERROR)
-    except BrokenPipeError:
+    except OSError as error:  # a full disk, a folder that is gone, a reader that went away
+        if not isinstance(error, BrokenPipeError):
+            fail(f"reconciler: {error.strerror}{f': {error.filename}' if error.filename else ''}")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ERROR)

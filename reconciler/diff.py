@@ -58,10 +58,7 @@ CANNOT = Rule(
     "It was removed by hand. Take it out of the YAML (the ledger forgets it), then declare it again: it is made anew.",
 )
 IMMUTABLE = Rule(
-    "PL207",
-    "error",
-    "This cannot be changed in place",
-    "Declare a new one beside it and remove the old one afterwards.",
+    "PL207", "error", "This cannot be changed in place", "Declare a new one beside it, and remove the old one later."
 )
 
 
@@ -196,6 +193,9 @@ def _come_back(thing: Thing) -> Outcome:
     """It was retired and is declared again: rows 21, 22."""
     assert thing.live is not None and thing.value is not None
     aim = thing.live.having(**thing.value.attributes)
+    stuck = [row.name for row in thing.differing(aim) if row.immutable]
+    if stuck:
+        return Outcome(findings=tuple(thing.finding(IMMUTABLE, f"`{name}` differs.") for name in stuck))
     if not thing.differing(aim):
         return Outcome(step=Step(thing.address, "restore", thing.entry()))
     return Outcome(change=thing.change(aim, thing.entry()))

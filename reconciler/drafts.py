@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reconciler.apply import Live
     from reconciler.compile import Compiled
-    from reconciler.model import Entry
+    from reconciler.model import Address, Entry
     from reconciler.session import Session
     from reconciler.tenant_files import Tenant
 
@@ -47,6 +47,7 @@ class _Draft:
             compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
             ledger = Ledger(compiled.tenant)
         self.ledger = ledger
+        self.facts = replace(self.facts, moved=_moved(session, self.ledger, compiled.tenant))
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped else scopes(compiled, ledger.scopes, self.facts)
 
@@ -104,6 +105,14 @@ def _facts(session: Session, tenant: Tenant) -> Facts:
         read_only=frozenset(name for name, (_, s) in agency.providers.items() if s.get("read_only")),
         accept=session.accept(tenant),
     )
+
+
+def _moved(session: Session, ledger: Ledger, tenant: str) -> dict[str, frozenset[Address]]:
+    """{domain: what its new tenant declares} for the domains of a ledger that another tenant holds now."""
+    holders = {scope.domain: session.estate.domains.get(scope.domain, tenant) for _, scope in ledger.scopes}
+    others = sorted({holder for holder in holders.values() if holder != tenant})
+    declared = {compiled.tenant: frozenset(compiled.state) for _, compiled in session.compiled(others)}
+    return {domain: declared[holder] for domain, holder in holders.items() if holder != tenant}
 
 
 def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[str, str]]:

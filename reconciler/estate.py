@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from reconciler import agency as agency_file
 from reconciler import documents, tenant_files
 from reconciler.agency import Agency
-from reconciler.checks import declared, routing
+from reconciler.checks import declared, dns, routing
 from reconciler.compile import TWO_TENANTS, Compiled, Files, compile_tenant
 from reconciler.errors import InputError
 from reconciler.findings import Finding, Origin, Rule
@@ -116,6 +116,7 @@ class Estate:
         compiled.findings += [
             *declared.check(tenant.files, self.agency),
             *routing.check(tenant.files, compiled, self.agency, self.domains),
+            *dns.check(name, compiled.state, self.domains),
         ]
         return compiled
 

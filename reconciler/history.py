@@ -34,6 +34,10 @@ NO_FOLDER = Rule("IN303", "error", "No such folder", "Name the estate's folder w
 UNBORN = "0" * 40
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"}
+_ELSEWHERE = frozenset(
+    f"GIT_{name}"
+    for name in ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "NAMESPACE", "PREFIX", "OBJECT_DIRECTORY")
+)
 _PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _REGULAR = frozenset({"100644", "100755"})
@@ -80,7 +84,7 @@ class Repository:
         """Run Git and give what it prints. Raises subprocess.CalledProcessError."""
         command = ["git", *_OPTIONS, *arguments]
         return subprocess.run(  # noqa: S603  (a fixed program, no shell)
-            command, cwd=self.root, input=stdin, capture_output=True, check=True, env={**os.environ, **_ENVIRONMENT}
+            command, cwd=self.root, input=stdin, capture_output=True, check=True, env=_environment()
         ).stdout
 
     def commit(self, revision: str, *, unborn: bool = False) -> str:
@@ -101,6 +105,8 @@ class Repository:
                 return UNBORN
             what = f"`{revision}` names no commit."
             raise InputError([NO_COMMIT.at(revision, what, Origin(str(self.root)))]) from None
+        if not _COMMIT.fullmatch(found.decode().strip()):
+            raise InputError([NO_COMMIT.at(revision, f"`{revision}` is a range.", Origin(str(self.root)))])
         return found.decode().strip()
 
     def tree(self, commit: str | None) -> Tree:
@@ -170,7 +176,7 @@ class Repository:
         command = ["git", *_OPTIONS, *arguments]
         return subprocess.Popen(  # noqa: S603  (a fixed program, no shell)
             command, cwd=self.root, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
-            env={**os.environ, **_ENVIRONMENT},
+            env=_environment(),
         )  # fmt: skip
 
     def authors(self, base: str | None, commit: str, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -203,6 +209,11 @@ def _authors(listing: str) -> dict[str, tuple[str, str]]:
         elif part:
             found.setdefault(part.removeprefix("\n"), written)
     return found
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would turn Git to another repository than the estate's (a hook's variables)."""
+    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | _ENVIRONMENT
 
 
 def _answer(reader: IO[bytes]) -> bytes | None:

@@ -28,8 +28,8 @@ def hold_back(
 
     `there` is what is live; `gone` is what Git declares and somebody removed by hand.
     """
-    rest, referred = _still_referred_to(list(changes), there)
-    rest, hindered = _needing_what_is_gone(rest, gone - {change.address for change in rest})
+    rest, hindered = _needing_what_is_gone(list(changes), gone - {change.address for change in changes})
+    rest, referred = _still_referred_to(rest, there)  # also by what was just held back
     todo = tuple(change for change in rest if change.address.provider in read_only)
     rest, waiting = _after_a_person(rest, {change.address for change in todo})
     return rest, [*referred, *hindered, *waiting], todo

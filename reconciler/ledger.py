@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
+import re
 import socket
 import subprocess
 from dataclasses import dataclass, field, replace
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 FORMAT = "reconciler.ledger/1"
 REFS = "refs/reconciler/tenants/"
 _FILE = "ledger.jsonl"
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,14 @@ class Ledgers:
             name, _, rest = self._repository.git("var", "GIT_COMMITTER_IDENT").decode().partition(" <")
             return f"{name} <{rest.partition('>')[0]}>"
         except subprocess.CalledProcessError:
-            login = getpass.getuser()
-            return f"{login} <{login}@{socket.gethostname()}>"
+            return f"{_login()} <{_login()}@{socket.gethostname()}>"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as containers have
+        return f"uid{os.getuid()}"
 
 
 def _read(tenant: str, tip: str | None, content: bytes | None) -> Ledger | LedgerError:
@@ -94,13 +103,15 @@ def _read(tenant: str, tip: str | None, content: bytes | None) -> Ledger | Ledge
         return _ledger(tenant, tip, json.loads(header), lines)
     except LedgerError as error:
         return error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return LedgerError(f"{REFS}{tenant} cannot be read ({error})")
 
 
 def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[str]) -> Ledger:
     if header["format"] != FORMAT:
         raise LedgerError(f"{REFS}{tenant} is of format {header['format']!r}, which this version does not read")
+    if header["commit"] is not None and not _COMMIT.fullmatch(header["commit"]):
+        raise LedgerError(f"{REFS}{tenant} names no commit as applied")
     entries = {}
     for data in json.loads(f"[{','.join(lines)}]"):  # one call for all lines: it is the loop that costs
         address = Address.parse(data.pop("address"))

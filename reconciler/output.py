@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -31,16 +32,25 @@ class Output:
     color: bool
     verbose: bool
 
+    def ready(self) -> None:
+        """Make sure of the file before the work begins. Raises click.FileError."""
+        if self.file is not None:
+            self._write("", "a")
+
+    def _write(self, text: str, mode: str) -> None:
+        assert self.file is not None
+        try:
+            with Path(self.file).open(mode, encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise click.FileError(self.file, error.strerror) from None
+
     def text(self, text: str, *, more: bool = False) -> None:
         """The command's answer, to the file or to standard output; `more` goes on with it. Raises click.FileError."""
         if self.file is None:
             click.echo(text.removesuffix("\n"))
-            return
-        try:
-            with Path(self.file).open("a" if more else "w", encoding="utf-8") as file:
-                file.write(text.removesuffix("\n") + "\n")
-        except OSError as error:
-            raise click.FileError(self.file, error.strerror) from None
+        else:
+            self._write(text.removesuffix("\n") + "\n", "a" if more else "w")
 
     def lines(self, lines: Iterable[Line], *, more: bool = False) -> None:
         """Styled lines: through rich on a terminal, plain and never wrapped elsewhere."""
@@ -110,3 +120,10 @@ def fail_with(findings: Sequence[Finding]) -> None:
         return
     for line in lines.findings(findings):
         click.echo("".join(text for text, _ in line), err=True)
+
+
+def open_streams() -> None:
+    """A stream that the caller closed is an empty one, not a fault."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  (open until the end)

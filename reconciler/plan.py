@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler import canonical
 from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Unread, Waiting
 from reconciler.checks import planned, removals
+from reconciler.checks.dns import holder
 from reconciler.checks.planned import Compared
 from reconciler.diff import Outcome, compare, resolve
 from reconciler.errors import ProviderError
@@ -23,11 +24,17 @@ from reconciler.order import CYCLE, batches, cycle
 from reconciler.thing import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.apply import Live
     from reconciler.compile import Compiled
 
+DROPPED = Rule(
+    "PL221",
+    "error",
+    "A move between tenants would drop something",
+    "Move the domain as it is, apply, and take things out in the next merge.",
+)
 NO_PROVIDER = Rule(
     "PL218",
     "error",
@@ -84,12 +91,13 @@ def plan_tenant(
     _let_go(base, scopes_asked, facts, draft)
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
     compared = Compared(compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked)
-    draft.findings += [*planned.check(compared, facts), *removals.check(compiled.tenant, compared, facts)]
+    draft.findings += planned.check(compared, facts)
     if not base and compiled.state:
         draft.findings.append(FIRST.at(compiled.tenant, "", Origin(f"tenants/{compiled.tenant}/tenant.yaml")))
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later
+    draft.findings += removals.check(compiled.tenant, replace(compared, changes=draft.changes), facts)
     ordered = _ordered(draft.changes, asked, draft)
     return TenantPlan(
         tenant=compiled.tenant,
@@ -117,17 +125,10 @@ def _there(live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: 
             draft.unread.append(Unread(provider, "*", f"{scope.domain}: {answer}"))
             continue
         for resource in answer:
-            if _holder(resource.address.name, scope.domain, facts.domains) == scope.domain:
+            host = canonical.domain_of(resource.address.name).rpartition("/")[2]
+            if holder(host, scope.domain, facts.domains) == scope.domain:
                 found[resource.address] = resource
     return found
-
-
-def _holder(name: str, domain: str, domains: Mapping[str, str]) -> str:
-    """The nearest declared domain at or above a record's name, where `domain` is one of them."""
-    host = canonical.domain_of(name).rpartition("/")[2]
-    while host != domain and host not in domains and "." in host:
-        host = host.partition(".")[2]
-    return host
 
 
 def _compare_all(
@@ -143,10 +144,16 @@ def _compare_all(
     for address in sorted({*compiled.state, *base, *there}):
         git, entry, live = compiled.state.get(address), base.get(address), there.get(address)
         domain = next(side.domain for side in (git, entry, live) if side is not None)
-        if (address.provider, domain) not in read:
+        if (address.provider, domain) not in read or _source_unread(git, read):
             continue
         outcome = compare(kinds()[address.kind], address, git, resolve(git, lookup), live, entry, context)
         _collect(outcome, compiled.tenant, draft)
+
+
+def _source_unread(git: Resource | None, read: set[tuple[str, str]]) -> bool:
+    """Whether what it refers to lies where nothing could be read: then nothing can be said of it."""
+    refs = (item for value in git.attributes.values() if isinstance(value, tuple) for item in value) if git else ()
+    return any(isinstance(item, Computed) and (item.address.provider, git.domain) not in read for item in refs if git)
 
 
 def _collect(outcome: Outcome, tenant: str, draft: _Draft) -> None:
@@ -173,12 +180,20 @@ def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: F
             continue
         if address.provider in facts.providers:
             draft.steps.append(Step(address, "forget", None))
+            draft.findings += _dropped(address, entry, facts)
         else:
             what = f"It was applied to `{address.provider}`."
             draft.findings.append(NO_PROVIDER.at(str(address), what, Origin("reconciler.yaml", ("providers",))))
 
 
 # ---------------------------------------------------------------------- holding back, ordering
+
+
+def _dropped(address: Address, entry: Entry, facts: Facts) -> Iterator[Finding]:
+    """A domain that moves to another tenant takes along what that tenant declares; the rest would be nobody's."""
+    if entry.domain in facts.moved and address not in facts.moved[entry.domain] and not entry.retired:
+        what = f"{entry.domain} is {facts.domains[entry.domain]}'s now, and it does not declare this."
+        yield DROPPED.at(str(address), what, Origin(entry.file, line=entry.line))
 
 
 def _ordered(changes: list[Change], asked: Sequence[tuple[str, Scope]], draft: _Draft) -> tuple[Batch, ...]:

@@ -49,8 +49,8 @@ class World:
         for provider, asked in by_provider.items():
             try:
                 answers = self.provider(provider).read(asked)
-            except ProviderError as error:
-                answers = {scope.domain: error for scope in asked}
+            except Exception as error:  # noqa: BLE001  (one provider's fault must not end the other tenants' run)
+                answers = dict.fromkeys((scope.domain for scope in asked), _as_provider_error(provider, error))
             found |= {(provider, domain): answer for domain, answer in answers.items()}
         return found
 
@@ -58,13 +58,22 @@ class World:
         """Apply a batch; the error is the answer when it fails."""
         try:
             return self.provider(batch.provider).apply(batch)
-        except ProviderError as error:
-            return error
+        except Exception as error:  # noqa: BLE001  (as above; whether it was written is found out by looking)
+            return _as_provider_error(batch.provider, error)
 
     def close(self) -> None:
         for provider in self._open.values():
             provider.close()
         self._open.clear()
+
+
+def _as_provider_error(provider: str, error: Exception) -> ProviderError:
+    """A provider's own error as it is; a fault in its code by place and type, without values that may be secret."""
+    if isinstance(error, ProviderError):
+        return error
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(last.filename).name}:{last.lineno}"
+    return ProviderError(f"{provider}: a fault in the program ({type(error).__name__} at {where}); please report it")
 
 
 def _secret(provider: str, key: str, value: Any) -> Any:
@@ -86,8 +95,9 @@ def _secret_file(provider: str, key: str, name: str) -> str:
         raise Refused(f"{provider}: `{key}` wants the file {name} under $RECONCILER_SECRETS")
     try:
         return Path(folder, name).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise Refused(f"{provider}: `{key}`: {name} under $RECONCILER_SECRETS: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Refused(f"{provider}: `{key}`: {name} under $RECONCILER_SECRETS: {why}") from None
 
 
 def drive(

@@ -179,13 +179,11 @@ def _missing(no: _Verdict) -> Iterator[_Problem]:
 def _type(no: _Verdict) -> Iterator[_Problem]:
     allowed = [no.rule] if isinstance(no.rule, str) else no.rule
     words = " or ".join(_KINDS[name] for name in allowed)
-    fix = ""
+    fix = f"Write it as a list: `[{_short(no.value)}]`." if "array" in allowed and isinstance(no.value, str) else ""
     if "string" in allowed and "pattern" in no.schema:
         words = no.schema["description"]
     elif "string" in allowed and not isinstance(no.value, (dict, list)):
         fix = "Put it in quotes if it is text."
-    elif "array" in allowed and isinstance(no.value, str):
-        fix = f"Write it as a list: `[{_short(no.value)}]`."
     yield _Problem(TYPE, no.path, f"{_subject(no.path)} is {_shown(no.value)} and must be {words}.", fix)
 
 
@@ -248,5 +246,5 @@ def _short(text: str) -> str:
 
 def _nearest(word: object, known: list[str]) -> str:
     written = {name.lower(): name for name in known}
-    match = get_close_matches(_short(str(word)).lower(), written, 1)
-    return f"; did you mean `{written[match[0]]}`?" if match else "."
+    found = get_close_matches(_short(str(word)).lower(), written, 1)
+    return f"; did you mean `{written[found[0]]}`?" if found else "."

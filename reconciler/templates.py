@@ -41,6 +41,7 @@ PARAMETER = Rule(
 )
 
 FILTERS = frozenset({"join", "default", "lower", "upper"})
+MAX_SOURCE = 1000  # characters a text with expressions may have
 MAX_TEXT = 4096  # characters a rendered value may have: a DNS TXT value of that length is a mistake or an attack
 _SPACES = re.compile(r" {2,}")
 _TYPES: dict[str, type] = {"string": str, "integer": int, "boolean": bool, "array": list}
@@ -141,6 +142,8 @@ class Template:
 
         environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
         environment.globals.clear()  # Jinja's own functions are no facts of ours
+        environment.filters = {name: environment.filters[name] for name in FILTERS} | {"join": _join}
+        environment.finalize = _plain
         return environment
 
     def _fail(self, rule: Rule, what: str, facts: Mapping[str, Any], parameter: str = "") -> Any:
@@ -197,20 +200,43 @@ def _texts(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str |
         yield path, node
 
 
+def _of_server(node: Any, nodes: Any) -> bool:
+    key = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", "")
+    return isinstance(node.node, nodes.Name) and node.node.name == "server" and not str(key).startswith("_")
+
+
+def _plain(value: Any) -> Any:
+    """Only text and numbers may come out of an expression: a list or a method is a slip. Raises TypeError."""
+    if not isinstance(value, str | int | float):
+        raise TypeError(f"an expression gives a {type(value).__name__}, not text")
+    return value
+
+
+def _join(values: Any, separator: str = "") -> str:
+    """`join` of a list, no longer than a value may be. Raises TypeError."""
+    if not isinstance(values, list) or sum(len(str(v)) + len(separator) for v in values) > MAX_TEXT:
+        raise TypeError(f"`join` takes a list that gives up to {MAX_TEXT} characters")
+    return separator.join(str(value) for value in values)
+
+
 def _problem(environment: Any, text: str) -> str | None:
     """What in the text is not allowed, or None."""
     from jinja2 import TemplateSyntaxError, nodes
 
     allowed = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr, nodes.Getitem, nodes.Const)
+    if len(text) > MAX_SOURCE:
+        return f"a text with an expression has at most {MAX_SOURCE} characters"
     try:
         tree = environment.parse(text)
     except TemplateSyntaxError as error:
         return f"{error.message}"
+    except RecursionError:
+        return "it is nested too deep"
     for node in tree.find_all(nodes.Node):
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
             return f"the filter `{node.name}` is not allowed"
-        if isinstance(node, nodes.Getattr) and node.attr.startswith("_"):
-            return f"`{node.attr}` is not allowed"
+        if isinstance(node, nodes.Getattr | nodes.Getitem) and not _of_server(node, nodes):
+            return "attributes are those of `server` (`server.spf`)"
         if not isinstance(node, (*allowed, nodes.Filter)):
             return f"`{type(node).__name__}` is not allowed"
     return None

@@ -24,9 +24,9 @@ STRAY = Rule(
     "This file has no meaning here",
     "See docs/reference/files.md for the places; move it or give it another suffix.",
 )
-TENANT_ID = Rule("IN224", "error", "Not a tenant id", "Use lower-case letters, digits and hyphens, at most 32.")
+TENANT_ID = Rule("IN224", "error", "Not a tenant id", "Use lower-case letters, digits and hyphens, at most 63.")
 
-_TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PLACES = re.compile(
     r"tenants/(?P<tenant>[^/]+)(?:/(?:(?P<file>tenant|control)\.yaml|(?P<part>domains|dns|resets)/(?P<stem>[^/]+)\.yaml))?"
 )

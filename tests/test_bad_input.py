@@ -153,7 +153,7 @@ CASES = {
     ),
     "a CNAME beside other records": (
         record("{name: _dmarc, type: CNAME, values: [d.vendor.example.]}"),
-        "IN203", f"{NORTHWIND_DNS}:1:1 {NORTHWIND_DNS}:4:5",
+        "IN233", f"{NORTHWIND_DNS}:1:1 {NORTHWIND_DNS}:4:5",
     ),
     # references
     "an unknown owner": (box("{owner: kim}"), "IN205", f"{NORTHWIND}:4:10"),

@@ -6,6 +6,7 @@ A page that lags behind fails here and says how to mend it.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -16,12 +17,13 @@ import pytest
 from reconciler import cli
 from reconciler.kinds import kinds
 from tests import findings_page
-from tests.estates import AGENCY, contoso, mail, make, northwind
+from tests.estates import AGENCY, Estate, contoso, mail, make, northwind
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 COMMANDS = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COOKBOOK = (DOCS / "cookbook.md").read_text(encoding="utf-8")
 
 
 def sections(text):
@@ -149,6 +151,62 @@ def test_the_readme_shows_what_is_printed(pasted):
 def test_the_readme_stays_short():
     """A newcomer reads it to the end."""
     assert README.count("\n") <= 200
+
+
+# Cookbook
+
+
+ENTRY = re.compile(r"^([a-z_]+):.*\n(?:(?: .*)?\n)*", re.MULTILINE)  # a key of a file's top level with what it holds
+
+
+def put_in(text, block):
+    """A file's text with a block of the cookbook written into it, by the rule that the page says of itself."""
+    for new in ENTRY.finditer(block):
+        first, *lines = new[0].splitlines(keepends=True)
+        old = next((found[0] for found in ENTRY.finditer(text) if found[1] == new[1]), "")
+        entry = old if old and lines else first
+        for line in lines:
+            name = re.match(r"  [\w.-]+:", line)
+            entry = (re.sub(rf"^{re.escape(name[0])}.*\n", "", entry, flags=re.MULTILINE) if name else entry) + line
+        text = text.replace(old, entry, 1) if old else text + entry
+    return text
+
+
+@pytest.fixture(scope="module")
+def week(pasted, tmp_path_factory):
+    """{heading: [(plan that the page shows, plan that is printed)]}, all of the cookbook pasted in one go."""
+    estate = Estate(tmp_path_factory.mktemp("week") / "estate")
+    shutil.copytree(pasted[0] / "estate", estate.root, symlinks=True)
+    said = {}
+    for heading, text in sections(COOKBOOK).items():
+        for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+            if language == "yaml":
+                name, _, lines = block.removeprefix("# ").partition("\n")
+                path = estate.root / name
+                estate.save({name: put_in(path.read_text() if path.exists() else "", lines)})
+            elif language == "sh":
+                subprocess.run(["bash", "-e"], input=block, cwd=estate.root, text=True, check=True, capture_output=True)
+            else:
+                said.setdefault(heading, []).append((block, planned(estate, heading)))
+    return said
+
+
+def planned(estate, message):
+    """What `reconciler plan` says of what was pasted. Unless it is refused it is applied, as the page has it."""
+    if estate.git("status", "--porcelain"):
+        estate.commit(message)
+    plan = estate.run("plan")
+    assert estate.run("apply", "--yes").code == plan.code, plan.out
+    return plan.out
+
+
+@pytest.mark.parametrize("heading", sections(COOKBOOK))
+def test_the_cookbook_shows_what_is_printed(heading, week):
+    """Each task gives the plans that the page shows, line by line but for `…` and dates."""
+    for shown, printed in week[heading]:
+        pieces = map(re.escape, re.split(r"^…\n", shown, flags=re.MULTILINE))
+        pattern = re.sub(r"20\d\d\\-\d\d\\-\d\d", r"20\\d\\d-\\d\\d-\\d\\d", "(?:.*\n)*?".join(pieces))
+        assert re.search(f"^{pattern}", printed, re.MULTILINE), f"shown:\n{shown}\nprinted:\n{printed}"
 
 
 # JSON

@@ -36,7 +36,7 @@ CORE = (
     {"review"},
     {"compile", "diff", "order"},
     {"agency", "thing"},
-    {"parts"},
+    {"parts", "wording"},
     {"kinds"},
     {"changes"},
     {"model", "canonical"},

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAIL, DNS = "mailhost", "zones"
-TENANT, TODAY, COMMIT = "acme", "2026-11-24", "c0ffee"
+TENANT, TODAY, COMMIT = "acme", "2026-11-24", "c0ffee" * 6 + "c0ff"
 SIDES = {MAIL: "mail", DNS: "dns"}
 KEEP, OVERLAP = 30, 7  # days
 QUOTA, TTL = 5 * 2**30, 3600  # what new things start with: bytes, seconds

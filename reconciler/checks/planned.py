@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.diff import TAKEOVER
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import dkim_key, kinds
-from reconciler.model import MISSING, Address
-from reconciler.review import plain
+from reconciler.model import Address
+from reconciler.wording import shown, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,6 +45,12 @@ RENAME = Rule(
 )
 
 
+ANOTHER_PERSON = Rule(
+    "PL220",
+    "error",
+    "A kept mailbox would go to another person",
+    "Choose another name, or wait until it is purged. An alias or a forward may take the name.",
+)
 _MAKE_ANEW = "Take it out of the YAML and apply (the ledger forgets it); declared again, it is made anew."
 
 
@@ -72,6 +77,7 @@ def check(compared: Compared, facts: Facts) -> Iterator[Finding]:
     yield from _cautions(compared, facts)
     yield from _moved(compared)
     yield from _renamed(compared)
+    yield from _another_person(compared)
 
 
 def _takeovers(changes: Iterable[Change]) -> Iterator[Finding]:
@@ -108,14 +114,17 @@ def _drift(compared: Compared) -> Iterator[Finding]:
     for drift in compared.drift:
         git, entry = compared.state.get(drift.address), compared.base.get(drift.address)
         origin = git.origin if git is not None else Origin(entry.file, line=entry.line) if entry else None
-        what, fix = f"`{drift.field}` is {_shown(drift.live)}, Git says {_shown(drift.git)} (risk: {drift.risk}).", ""
+        what, fix = (
+            f"`{drift.field}` is {_of(drift, drift.live)}, Git says {_of(drift, drift.git)} (risk: {drift.risk}).",
+            "",
+        )
         if drift.field == "exists" and drift.git is True:
             what, fix = f"It was removed by hand, and Git declares it (risk: {drift.risk}).", _MAKE_ANEW
         yield DRIFT.at(str(drift.address), what, origin or Origin(""), fix=fix)
 
 
-def _shown(value: Value) -> str:
-    return "not set" if value is MISSING else json.dumps(plain(value), ensure_ascii=False)
+def _of(drift: Drift, value: Value) -> str:
+    return visible(shown(drift.field, value))
 
 
 def _unsupported(changes: Iterable[Change], facts: Facts) -> Iterator[Finding]:
@@ -174,6 +183,16 @@ def _moved(compared: Compared) -> Iterator[Finding]:
         if old is not None and old not in compared.state and old.provider != address.provider:
             what = f"It lies at `{old.provider}`, Git says `{address.provider}`."
             yield MIGRATION.at(str(address), what, resource.origin or Origin(""))
+
+
+def _another_person(compared: Compared) -> Iterator[Finding]:
+    """A kept mailbox holds its owner's mail and password: its name is nobody else's before the purge."""
+    for address, resource in compared.state.items():
+        base = compared.base.get(address)
+        owner = None if base is None or not base.retired or address not in compared.there else base.said.get("owner")
+        if base is not None and owner is not None and owner != resource.get("owner"):
+            what = f"It is kept for {owner} until {base.retired} or later, and would go to {resource.get('owner')}."
+            yield ANOTHER_PERSON.at(str(address), what, resource.origin or Origin(""))
 
 
 def _renamed(compared: Compared) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.checks.routing import NULL
+from reconciler.checks.dns import NULL
 from reconciler.findings import Origin, Rule
 from reconciler.kinds.record import label, rtype
 
@@ -30,13 +30,13 @@ def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
     going = [c for c in compared.changes if c.action in {"retire", "delete"}]
     gone = sorted({c.domain for c in going} - facts.domains.keys())
     if gone and not any(holder == tenant for holder in facts.domains.values()):
-        what = f"{len(going)} things in {', '.join(gone[:5])}{' …' if len(gone) > 5 else ''}."
+        what = f"{len(going)} of its things, in {', '.join(gone[:5])}{' …' if len(gone) > 5 else ''}."
         yield TENANT_GONE.at(tenant, what, Origin(f"tenants/{tenant}", line=1, column=1))
         return
     for domain in gone:
         some = [c for c in going if c.domain == domain]
         origin = Origin(f"tenants/{tenant}/domains/{domain}.yaml", line=1, column=1)
-        yield DOMAIN_GONE.at(domain, f"{len(some)} things, first {some[0].address}.", origin)
+        yield DOMAIN_GONE.at(domain, f"{len(some)} of its things, first {some[0].address}.", origin)
     for change in going:
         if change.domain not in gone and _is_mx(change):
             yield LAST_MX.at(change.domain, f"{change.address} would be removed.", _origin(change))

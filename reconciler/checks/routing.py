@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from reconciler import canonical
 from reconciler.findings import Origin, Rule, did_you_mean
 from reconciler.kinds import dkim_key
-from reconciler.kinds.record import label, rtype
 from reconciler.model import Address
 
 if TYPE_CHECKING:
@@ -36,13 +35,6 @@ NO_READER = Rule(
     "RT005", "error", "A member that cannot log in", "Members of a shared mailbox are mailboxes of people."
 )
 CIRCLE = Rule("RT006", "error", "An alias goes in a circle", "Let it end at a mailbox or at an address outside.")
-NULL_MX = Rule(
-    "DN001",
-    "error",
-    "Addresses on a domain that takes no mail",
-    "Declare a real MX, or take the addresses out (RFC 7505).",
-)
-NULL = ("0 .",)
 _SHOWN = 20  # circles: a hostile file could hold thousands
 
 
@@ -54,8 +46,6 @@ def check(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str
             yield from _unkeyed(resource, compiled.state)
         elif resource.address.kind == "domain" and resource.get("alias_of"):
             yield from _twin(resource, answered.domains)
-        elif resource.address.kind == "record" and resource.get("values") == NULL:
-            yield from _null_mx(resource, compiled.state)
         for target in pointed_at(resource):
             holder = domains.get(canonical.domain_of(target))
             if target not in answered and holder in {files.tenant, None}:
@@ -141,18 +131,6 @@ def _twin(resource: Resource, domains: Mapping[str, Resource]) -> Iterator[Findi
         assert resource.origin is not None
         origin = Origin(resource.origin.file, ("alias_of",))
         yield TWIN.at(resource.address.name, f"`{resource.get('alias_of')}` is none.", origin)
-
-
-def _null_mx(resource: Resource, state: State) -> Iterator[Finding]:
-    name = resource.address.name
-    if rtype(name) != "MX" or label(name) != resource.domain:
-        return
-    found = [a for a, r in state.items() if a.kind in {"mailbox", "alias"} and r.domain == resource.domain]
-    if found:
-        assert resource.origin is not None
-        yield NULL_MX.at(
-            resource.domain, f"Its MX is `0 .`, and it has {len(found)}, first {found[0].name}.", resource.origin
-        )
 
 
 def _circles(state: State) -> Iterator[Finding]:

@@ -61,7 +61,7 @@ def record_sets(site: Site) -> Iterator[tuple[str, Set_]]:
     for index, said in enumerate(site.names.get("records", ())):
         _overlay(site, sets, said, given, site.at_dns("records", index))
     for name, found in sets.items():
-        if found.values and not _second_tag(site, name, found):
+        if found.values and not _second_tag(site, name, found) and not _second_value(site, name, found):
             yield name, found
 
 
@@ -134,3 +134,11 @@ def _second_tag(site: Site, name: str, found: Set_) -> bool:
     for key in twice:
         site.report(SECOND_TAG.at(name, f"`{key}` would stand twice at {record.label(name)}.", found.origin))
     return bool(twice)
+
+
+def _second_value(site: Site, name: str, found: Set_) -> bool:
+    type_, count = record.rtype(name), len(set(found.values))
+    if type_ in record.SINGLE and count > 1:
+        site.report(BAD_VALUE.at(name, f"A {type_} has one value; here are {count}.", found.origin))
+        return True
+    return False

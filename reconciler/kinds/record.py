@@ -7,11 +7,11 @@ SPF records cannot result.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING
 
 from reconciler import canonical
+from reconciler.kinds._values import FORMS, check_host, check_text
 from reconciler.model import MISSING, Attribute, Computed, Elements, Kind, Ref, Resource, Value
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from reconciler.kinds.site import Site
 
 _TAG = re.compile(r"v=(spf1|dmarc1|dkim1|stsv1|tlsrptv1)(?![a-z0-9])", re.IGNORECASE)
-_CAA = re.compile(r'(\d{1,3}) +([a-z0-9]+) +(?:"((?:[^"\\]|\\.)*)"|(\S+))', re.IGNORECASE)
-_TLSA = re.compile(r"([0-3]|255) +([01]|255) +([012]|255) +([0-9a-f ]+)")
-_TLSA_DIGITS = {"1": 64, "2": 128}  # of SHA-256 and SHA-512
-_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+|\.")
-_NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+")
 
 
 def rtype(name: str) -> str:
@@ -63,6 +58,7 @@ def _ordered(values: Value) -> Value:
 
 VALUES = Elements(split=_split, join=_join, shared=True)
 SHARED = frozenset({"CAA", "TXT"})
+SINGLE = frozenset({"CNAME", "DNAME", "SOA"})  # a set of these has one value (RFC 2181, 10.1; RFC 6672, 2.4)
 TTL = 3600  # of a set whose maker named none
 
 
@@ -92,85 +88,20 @@ def _said(thing: Resource | None) -> tuple[Value, int | None]:
     return () if thing is None else thing.get("values"), None if ttl is MISSING else ttl
 
 
-def _host(text: str) -> str:
-    name = canonical.domain(text)
-    return f"{name}."
-
-
-def _numbers_then_host(count: int) -> Callable[[str], str]:
-    def form(text: str) -> str:
-        *numbers, host = text.split()
-        if len(numbers) != count or not all(n.isascii() and n.isdigit() and int(n) < 65536 for n in numbers):
-            raise ValueError(f"{text!r} is not {count} number(s) up to 65535 and a host name")
-        return " ".join([*(str(int(n)) for n in numbers), _host(host)])
-
-    return form
-
-
-def _caa(text: str) -> str:
-    match = _CAA.fullmatch(text.strip())
-    if match is None or int(match[1]) > 255:
-        raise ValueError(f'{text!r} is not a CAA value such as `0 issue "ca.example"` (RFC 8659)')
-    return f'{int(match[1])} {match[2].lower()} "{match[4] if match[3] is None else match[3]}"'
-
-
-def _tlsa(text: str) -> str:
-    match = _TLSA.fullmatch(text.strip().lower())
-    digits = "" if match is None else match[4].replace(" ", "")
-    length = _TLSA_DIGITS.get("" if match is None else match[3], len(digits))
-    if match is None or len(digits) != length or len(digits) % 2:
-        raise ValueError(f"{text!r} is not a TLSA value such as `3 1 1 <64 hexadecimal digits>` (RFC 6698)")
-    return f"{match[1]} {match[2]} {match[3]} {digits}"
-
-
-_FORMS: dict[str, Callable[[str], str]] = {
-    "A": lambda text: str(ipaddress.IPv4Address(text)),
-    "AAAA": lambda text: str(ipaddress.IPv6Address(text)),
-    "CAA": _caa,
-    "CNAME": _numbers_then_host(0),
-    "MX": _numbers_then_host(1),
-    "SRV": _numbers_then_host(3),
-    "TLSA": _tlsa,
-    "TXT": lambda text: text,
-}
-TYPES = tuple(sorted(_FORMS))
-
-
-_SPF_TERM = re.compile(  # RFC 7208 sections 4.6.1 and 5; other modifiers are allowed there too
-    r"[+?~-]?(?:all|(?:include|exists):\S+|(?:a|mx)(?::[^\s/]+)?(?:/\d{1,3})?(?://\d{1,3})?|ptr(?::\S+)?"
-    r"|ip4:[0-9.]+(?:/\d{1,2})?|ip6:[0-9a-f:.]+(?:/\d{1,3})?)|[a-z][a-z0-9._-]*=\S*",
-    re.IGNORECASE,
-)
-
-
-def _check_text(text: str) -> None:
-    """Raises ValueError for a TXT value that is surely not what was meant."""
-    if len(text) > 1 and text[0] == text[-1] == '"':
-        raise ValueError(f"{text!r}: write the text without quotes of its own; they would be part of it")
-    if tag(text) == "v=spf1":
-        for term in text.split(" ")[1:]:
-            if term and not _SPF_TERM.fullmatch(term):
-                hint = f"; did you mean `include:{term}`?" if _NAME.fullmatch(f"{term}.") and "." in term else ""
-                raise ValueError(f"{term!r} is no SPF term (RFC 7208){hint}")
+TYPES = tuple(sorted(FORMS))
 
 
 def check_value(type_: str, text: str) -> str:
     """The canonical form of a value a person wrote. Raises ValueError saying what is wrong with it."""
     if type_ == "TXT":
-        _check_text(text)
-    value = _FORMS[type_](text)
-    target = value.rpartition(" ")[2]
-    if type_ in {"MX", "SRV"} and not _HOST.fullmatch(target):
-        raise ValueError(f"{text!r}: {target!r} is no host name (letters, digits, hyphens; RFC 1123)")
-    if type_ == "CNAME" and not _NAME.fullmatch(target):
-        raise ValueError(f"{text!r} is no domain name")
-    if type_ in {"CNAME", "MX", "SRV"} and not text.endswith("."):
-        raise ValueError(f"{text!r}: the name must end in a dot (it is absolute)")
+        check_text(text, spf=tag(text) == "v=spf1")
+    value = FORMS[type_](text)
+    check_host(type_, text, value)
     return value
 
 
 def _values(name: str, values: Value) -> Value:
-    form = _FORMS.get(rtype(name), str)
+    form = FORMS.get(rtype(name), str)
     return _ordered(value if isinstance(value, Computed) else _lenient(form, value) for value in values)
 
 

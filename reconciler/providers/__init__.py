@@ -1,7 +1,8 @@
 """Live systems, one file per type. A new backend is a new file here and a 30-line test; nothing else to edit.
 
-A file `<type>.py` holds `SIDE` ("mail" or "dns"), `REQUIRED` and `OPTIONAL` (names of its settings) and
-`connect(name, settings, root)`, which opens nothing yet: the first read or write does.
+A file `<type>.py` holds `SIDE` ("mail" or "dns"), `REQUIRED` and `OPTIONAL` (names of its settings),
+`problems(settings)`, which says what of them cannot be, and `connect(name, settings, root)`, which opens nothing yet:
+the first read or write does.
 """
 
 from __future__ import annotations

@@ -5,15 +5,20 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from reconciler.errors import ProviderError, Refused
+from reconciler.providers import _shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.providers._shapes import Problem
 
 TIMEOUT = 10  # seconds
+MAX_ANSWER = 8 * 2**20  # bytes
+PORTS = {"http": 80, "https": 443}
 MAILBOX = "INBOX"
 RIGHTS = {
     "read": ("lookup", "read"),
@@ -21,37 +26,79 @@ RIGHTS = {
 }
 
 
+class Place(NamedTuple):
+    """Where the API answers; `shown` is that without a login and without what follows."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def shown(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+def place(url: str) -> Place:
+    """`https://mail.example`, `http://[::1]:8080/`. Raises ValueError, whose text may quote the URL."""
+    target = urlsplit(url)
+    port = PORTS[target.scheme] if target.port is None else target.port
+    if not port or not target.hostname or target.query or target.fragment:
+        raise ValueError("no host, port 0, or something after the path")
+    return Place(target.scheme, target.hostname, port, target.path.rstrip("/") + "/doveadm/v1")
+
+
+def problems(api: Any) -> Iterator[Problem]:
+    """What is wrong with the setting `doveadm`."""
+    if not isinstance(api, dict) or api.keys() != {"url", "api_key"}:
+        yield ("doveadm",), "must have `url` and `api_key`, and nothing else"
+        return
+    yield from ((("doveadm", *path), why) for path, why in _shapes.texts(api, "url", "api_key"))
+    if isinstance(api["url"], str) and not _usable(api["url"]):
+        yield ("doveadm", "url"), "must be an address such as http://127.0.0.1:8080 or https://[::1]"
+
+
+def _usable(url: str) -> bool:
+    try:
+        place(url)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
 class Doveadm:
-    """The HTTP API at `url` (without path), opened with `api_key`."""
+    """The HTTP API at `url` (one that `problems` finds none with), opened with `api_key`."""
 
     def __init__(self, name: str, url: str, api_key: str) -> None:
-        self._name, self._url = name, url.rstrip("/") + "/doveadm/v1"
-        self._key = base64.b64encode(api_key.encode()).decode()
+        self._name, self._place = name, place(url)
+        self._key = base64.b64encode(api_key.encode("utf-8", "surrogateescape")).decode()
 
     def share(self, rights: Iterable[tuple[str, str, str]]) -> None:
         """Give each (mailbox, member) its right; "" takes it away. Raises ProviderError: some may have been given."""
         commands = [_command(*right, tag=str(index)) for index, right in enumerate(rights)]
         if not commands:
             return
-        wrong = [answer for answer in self._post(commands) if answer[0] != "doveadmResponse"]
+        answers = self._post(commands)
+        done = {tag for word, _, tag in answers if word == "doveadmResponse"}
+        wrong = [tag for _, _, tag in commands if tag not in done]
         if wrong:
-            codes = sorted({str(answer[1].get("exitCode", answer[1].get("type"))) for answer in wrong})
+            said = {tag: what.get("exitCode", what.get("type")) for _, what, tag in answers}
+            codes = ", ".join(sorted({str(said.get(tag, "no answer"))[:40] for tag in wrong}))
             raise ProviderError(
                 f"{self._name}: Dovecot did not set {len(wrong)} of {len(commands)} rights on shared mailboxes "
-                f"(doveadm exit code {', '.join(codes)}); apply again once it answers"
+                f"(doveadm exit code {codes}); apply again once it answers"
             )
 
-    def _post(self, commands: list[Any]) -> list[Any]:
+    def _post(self, commands: list[Any]) -> list[tuple[str, dict[str, Any], str]]:
         headers = {"Authorization": f"X-Dovecot-API {self._key}", "Content-Type": "application/json"}
         try:
-            status, body = _exchange(self._url, json.dumps(commands), headers)
+            status, body = _exchange(self._place, json.dumps(commands), headers)
             if status == 200:
-                return [(str(answer[0]), dict(answer[1] or {})) for answer in json.loads(body)]
+                return [(str(word), dict(what or {}), str(tag)) for word, what, tag in json.loads(body)]
             kind, why = Refused if status in {401, 403} else ProviderError, f"answers {status}"
-        except (OSError, ValueError, TypeError, LookupError) as error:
+        except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
             kind, why = ProviderError, f"gives no usable answer ({type(error).__name__})"
-        where = urlsplit(self._url).netloc.rpartition("@")[2]
-        why = f"doveadm at {where} {why}"
+        why = f"doveadm at {self._place.shown} {why}"
         raise kind(f"{self._name}: {why}; the database is written, rights on shared mailboxes perhaps not")
 
 
@@ -60,16 +107,18 @@ def _command(mailbox: str, member: str, right: str, *, tag: str) -> list[Any]:
     return ["aclSet", {**what, "right": list(RIGHTS[right])}, tag] if right else ["aclDelete", what, tag]
 
 
-def _exchange(url: str, body: str, headers: dict[str, str]) -> tuple[int, bytes]:
-    """One POST. No proxy and no redirect: the key goes to this host and no other."""
+def _exchange(place: Place, body: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    """One POST. No proxy and no redirect: the key goes to this host and no other. Raises OSError and ValueError."""
     import http.client
 
-    target = urlsplit(url)
-    kind = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
-    with closing(kind(target.hostname or "", target.port, timeout=TIMEOUT)) as connection:
-        try:
-            connection.request("POST", target.path, body, headers)
+    kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
+    try:
+        with closing(kind(place.host, place.port, timeout=TIMEOUT)) as connection:
+            connection.request("POST", place.path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read()
-        except http.client.HTTPException as error:
-            raise OSError(type(error).__name__) from None
+            data = answer.read(MAX_ANSWER + 1)
+    except http.client.HTTPException as error:
+        raise OSError(type(error).__name__) from None
+    if len(data) > MAX_ANSWER:
+        raise ValueError("an answer beyond all measure")
+    return answer.status, data

@@ -309,7 +309,7 @@ def _next(serial: str) -> int:
 
 
 def said(found: Iterable[Line], *, bump: bool = False) -> Counter[tuple[str, int, str, str]]:
-    """What records say, wherever and however they are written; with `bump` a SOA says the next serial."""
+    """What records say, wherever and however they are written; with `bump` a SOA says the next serial. Raises Odd."""
     return Counter(
         (line.name, line.ttl, line.type, _soa(line.data, bump=bump) if line.type == "SOA" else line.data)
         for line in found
@@ -317,5 +317,7 @@ def said(found: Iterable[Line], *, bump: bool = False) -> Counter[tuple[str, int
 
 
 def _soa(data: str, *, bump: bool) -> str:
-    mname, rname, serial, *timers = data.split()
-    return " ".join([mname, rname, str(_next(serial) if bump else int(serial)), *timers])
+    words = data.split()
+    if len(words) < 3 or not words[2].isdecimal() or len(words[2]) > 10:
+        raise Odd(1)
+    return " ".join([*words[:2], str(_next(words[2]) if bump else int(words[2])), *words[3:]])

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reconciler import canonical
 from reconciler.errors import ProviderError, Refused
 from reconciler.kinds import kinds
-from reconciler.providers._sql import Table
+from reconciler.providers._session import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.model import Address, Resource, Value
-    from reconciler.providers._sql import Session
+    from reconciler.providers._session import Session
 
     Native = tuple[str, str, dict[str, Value]]  # kind, name, attributes
 
@@ -148,10 +148,13 @@ ROWS: Mapping[str, Any] = {
     "reconciler_dkim_key": Key,
     "reconciler_dkim_signing": Signing,
 }
+NUMBERS = frozenset(
+    ("active", "backupmx", "quota", "marked", "login_enabled", "shared", "blocked", "name_taken", "bits")
+)
 
 
 class How(NamedTuple):
-    """What rows mean: whose resources they are; whether hashes are marked, and members as Dovecot was told."""
+    """What rows mean: whose resources they are; whether blocking marks hashes, and members as Dovecot was told."""
 
     provider: str
     lock_hash: bool
@@ -167,26 +170,54 @@ def read(
     for table, row in ROWS.items():
         if table in absent:
             continue
-        for values in session.select(_query(table, row, how), domains, locked=locked):
-            rows = found.get(canonical.domain(str(values[0])))
+        for values in session.select(_query(table, row), domains, locked=locked):
+            rows = found.get(canonical.domain(_text(values[0])))
             if rows is not None:  # a collation may find more than was asked for
                 rows[table].append(row._make(values))
     return {domain: _understood(domain, rows, how) for domain, rows in found.items()}
 
 
-def _query(table: str, row: Any, how: How) -> str:
-    mark = f"CASE WHEN SUBSTR(password, 1, {len(LOCK)}) = '{LOCK}' THEN 1 ELSE 0 END" if how.lock_hash else "0"
+def _text(value: Any) -> str:
+    """The domain a row was found by; of a binary column, bytes, which `_check` refuses afterwards."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _query(table: str, row: Any) -> str:
+    mark = f"CASE WHEN SUBSTR(password, 1, {len(LOCK)}) = '{LOCK}' THEN 1 ELSE 0 END"
     columns = ", ".join(mark if column == "marked" else column for column in row._fields)
     return f"SELECT {columns} FROM {table} WHERE {row._fields[0]} IN (…)"  # noqa: S608 - names from above
 
 
 def _understood(domain: str, tables: Mapping[str, list[Any]], how: How) -> Rows | ProviderError:
     try:
+        for table, rows in tables.items():
+            _check(table, rows)
         return Rows(domain, tables, how)
-    except (AttributeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         return Refused(f"{how.provider}: {domain}: a row of the mail database holds what it should not: {error}")
     except ProviderError as error:
         return error
+
+
+def _check(table: str, rows: Sequence[Any]) -> None:
+    """Raises TypeError and ValueError for a value of another type than its column's, which SQLite lets pass."""
+    for row in rows:
+        for column, value in zip(row._fields, row, strict=True):
+            if column in NUMBERS:
+                if not isinstance(value, int):
+                    raise TypeError(f"{table}.{column} is no whole number")
+            elif isinstance(value, str):
+                if not value.isascii():
+                    _check_text(f"{table}.{column}", value)
+            elif value is not None or column != "name":
+                raise TypeError(f"{table}.{column} is no text")
+
+
+def _check_text(column: str, value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{column} is no UTF-8 text") from None
 
 
 class Rows:
@@ -220,6 +251,11 @@ class Rows:
         alias = self.aliases.get(name)
         return bool(alias and alias.active and self.side(name).name_taken)
 
+    def hidden(self, name: str) -> Alias | None:
+        """The alias row of a name where it is switched off and no resource shows what it says."""
+        alias, box = self.aliases.get(name), self.boxes.get(name)
+        return None if alias is None or alias.active or (box and not box.active) else alias
+
     def _keyed(self, rows: Iterable[Any], column: Callable[[Any], str]) -> dict[str, Any]:
         """Rows whose address is in this domain. Of two with one canonical name the one written so counts."""
         keyed: dict[str, Any] = {}
@@ -243,7 +279,7 @@ class Rows:
 
     def _mailbox(self, name: str, box: Box) -> dict[str, Value]:
         side, members = self.side(name), self.members.get(name, {})
-        locked = bool(box.marked) if self._how.lock_hash else not side.login_enabled
+        locked = bool(box.marked) or not (self._how.lock_hash or side.login_enabled)
         kept, copies = self._route(name, box)
         told = self._how.by_acl and box.active  # Dovecot knows no mailbox that is not active
         rights = {member: row.acl if told else row.access for member, row in members.items()}

@@ -35,6 +35,9 @@ def check(agency: Agency) -> Iterator[Finding]:
             yield NO_TYPE.at(name, f"`{settings['type']}` is no {side} provider; there are {names}.", origin)
             continue
         yield from _settings(name, settings, module.REQUIRED, module.OPTIONAL, origin)
+        for path, why in module.problems(settings):
+            what = f"`{'.'.join(map(str, path))}` {why}."
+            yield SETTING.at(name, what, Origin(origin.file, (*origin.path, *path)))
 
 
 def _settings(

@@ -1,4 +1,4 @@
-"""SQLite, PostgreSQL and MariaDB/MySQL behind one SQL text: `:name` parameters, `||` joins strings everywhere.
+"""SQLite, PostgreSQL and MariaDB/MySQL: what a URL leads to, and what differs between the three.
 
 A session opens its own connection and closes it; nothing is shared, so threads and processes need no care. What
 was not committed when it closes has not happened. Each driver is imported only when a URL asks for it. The drivers'
@@ -8,9 +8,7 @@ own exceptions are never chained: they may quote rows.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
-from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,27 +16,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from reconciler.errors import Conflict, ProviderError, Refused, Unreachable
+from reconciler.providers import _shapes
+from reconciler.providers._session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
+
+    from reconciler.providers._shapes import Problem
 
 PATIENCE = 5  # seconds to wait for an answer or a lock
-CHUNK = 500  # values in one IN (…): every engine takes that many
-_PARAMETER = re.compile(r":(\w+)")
-
-
-class Table(NamedTuple):
-    """A table as it is made where it is missing: its columns, and one of them that needs an index.
-
-    Column types may use {name} (255 characters), {flag}, {stamp} (a time), {number} and {text} (any length).
-    """
-
-    columns: str
-    indexed: str = ""
 
 
 @dataclass(frozen=True)
-class _Engine:
+class Engine:
     """What differs between the databases."""
 
     schemes: tuple[str, ...]
@@ -48,6 +38,7 @@ class _Engine:
     snapshot: str  # a transaction that reads: all its queries see one moment
     connect: Callable[[_Target, str], tuple[Any, type[Exception]]]  # mode: ro or rwc
     explain: Callable[[Any], tuple[type[ProviderError], str]]
+    loose: str = ""  # asks which tables know no transactions
     lock: str = ""  # ends a SELECT whose rows nobody else may change until the commit
     alone: str = ""  # begins the making of tables
     native: bool = False  # the driver itself knows `:name`
@@ -76,104 +67,30 @@ class _Target(NamedTuple):
         }
 
 
-class Session:
-    """One connection. Its methods raise ProviderError; Conflict where a key is taken or still pointed at."""
-
-    def __init__(self, name: str, engine: _Engine, connection: Any, failure: type[Exception]) -> None:
-        self._name, self._engine, self._failure = name, engine, failure
-        self._connection = connection
-        self._cursor = connection.cursor()
-
-    def begin(self, *, write: bool) -> None:
-        """Start a transaction: one snapshot to read from, or one that takes locks."""
-        for text in self._engine.begin if write else [self._engine.snapshot]:
-            self._call(self._cursor.execute, text)
-
-    def commit(self) -> None:
-        """Make durable what was written."""
-        self._call(self._cursor.execute, "COMMIT")
-
-    def select(self, text: str, names: Sequence[str] = (), *, locked: bool = False) -> list[Sequence[Any]]:
-        """The rows of a query whose `(…)` stands for these names, however many; `locked` until the commit."""
-        end, found = self._engine.lock if locked else "", []
-        for start in range(0, len(names), CHUNK):
-            values = {f"n{index}": name for index, name in enumerate(names[start : start + CHUNK])}
-            marks = ", ".join(f":{key}" for key in values)
-            self._call(self._cursor.execute, self._text(text.replace("…", marks) + end), values)
-            found += self._call(self._cursor.fetchall)
-        return found
-
-    def write(self, text: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run one statement for each of these rows of parameters."""
-        self._call(self._cursor.executemany, self._text(text), list(rows))
-
-    def missing(self, tables: Iterable[str]) -> list[str]:
-        """Those of the tables that are not there, in the order given."""
-        self._call(self._cursor.execute, self._engine.known)
-        there = {row[0] for row in self._call(self._cursor.fetchall)}
-        return [table for table in tables if table not in there]
-
-    def make(self, tables: Mapping[str, Table]) -> None:
-        """Make the tables that are missing, alone: two that start on an empty database do not meet."""
-        if not self.missing(tables):
-            return
-        self.begin(write=True)
-        if self._engine.alone:
-            self._call(self._cursor.execute, self._engine.alone)
-        for name in self.missing(tables):
-            for text in self._definition(name, tables[name]):
-                self._call(self._cursor.execute, text)
-        self.commit()
-
-    def _definition(self, name: str, table: Table) -> Iterator[str]:
-        inside = f", KEY {table.indexed} ({table.indexed})" if table.indexed and self._engine.inner_index else ""
-        columns = table.columns.format_map(self._engine.types)
-        yield f"CREATE TABLE IF NOT EXISTS {name} ({columns}{inside}){self._engine.table_end}"
-        if table.indexed and not inside:
-            yield f"CREATE INDEX IF NOT EXISTS {name}_{table.indexed}_idx ON {name} ({table.indexed})"
-
-    def _text(self, text: str) -> str:
-        return text if self._engine.native else _PARAMETER.sub(r"%(\1)s", text)
-
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return function(*arguments)
-        except self._failure as error:
-            kind, why = self._engine.explain(error)
-        raise kind(f"{self._name}: {why}")
+NO_URL = (
+    "must be a URL this provider knows (sqlite:///FILE, postgresql://USER@HOST/NAME, mysql://USER@HOST/NAME;"
+    " in a password write @ : / # ? % as %40 %3A %2F %23 %3F %25)"
+)
 
 
-class Statements:
-    """Writes that are gathered row by row and run together, one statement text at a time in order of first use."""
-
-    def __init__(self, stamped: Collection[str]) -> None:
-        self._stamped = stamped  # tables with columns `created` and `modified`
-        self._rows: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-
-    def add(self, text: str, parameters: Mapping[str, Any]) -> None:
-        self._rows[text].append(parameters)
-
-    def insert(self, table: str, values: Mapping[str, Any]) -> None:
-        marks = {column: f":{column}" for column in values}
-        if table in self._stamped:
-            marks |= {"created": "CURRENT_TIMESTAMP", "modified": "CURRENT_TIMESTAMP"}
-        self.add(f"INSERT INTO {table} ({', '.join(marks)}) VALUES ({', '.join(marks.values())})", values)  # noqa: S608
-
-    def update(self, table: str, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        sets = [f"{column} = :{column}" for column in values]
-        stamp = ["modified = CURRENT_TIMESTAMP"] if table in self._stamped else []
-        self.add(f"UPDATE {table} SET {', '.join(sets + stamp)} WHERE {_all(key)}", {**key, **values})  # noqa: S608
-
-    def delete(self, table: str, **key: Any) -> None:
-        self.add(f"DELETE FROM {table} WHERE {_all(key)}", key)  # noqa: S608 - table and columns are never data
-
-    def run(self, session: Session) -> None:
-        for text, rows in self._rows.items():
-            session.write(text, rows)
+def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the settings `database` and `password`; neither is quoted."""
+    yield from _shapes.texts(settings, "database")
+    if settings.get("password") != "":
+        yield from _shapes.texts(settings, "password")
+    if isinstance(settings.get("database"), str) and _found(settings["database"]) is None:
+        yield ("database",), NO_URL
 
 
-def _all(key: Mapping[str, Any]) -> str:
-    return " AND ".join(f"{column} = :{column}" for column in key)
+def _found(text: str) -> tuple[Engine, SplitResult] | None:
+    """The engine a URL is for, and its parts; None where it is not usable."""
+    try:
+        url = urlsplit(text)
+        engine = next((engine for engine in _ENGINES if url.scheme in engine.schemes), None)
+        usable = len(url.path) > 1 and (not url.netloc if engine is _SQLITE else url.port != 0 and bool(url.hostname))
+    except ValueError:  # its text may quote a part of the password
+        return None
+    return (engine, url) if engine is not None and usable and "\0" not in unquote(url.path) else None
 
 
 class Database:
@@ -195,24 +112,14 @@ class Database:
         finally:
             connection.close()
 
-    def _target(self) -> tuple[_Engine, _Target]:
-        try:
-            url = urlsplit(self._url)
-            engine = next((engine for engine in _ENGINES if url.scheme in engine.schemes), None)
-            target = _Target(url, Path(self._root), self._password or unquote(url.password or ""))
-            usable = len(url.path) > 1 and (
-                not url.netloc if engine is _SQLITE else url.port != 0 and bool(url.hostname)
-            )
-        except ValueError:  # its text may quote a part of the password
-            usable = False
-        if not usable or engine is None:
-            raise Refused(
-                f"{self._name}: `database` is not a URL this provider knows (sqlite:///FILE, postgresql://USER@HOST/NAME,"
-                " mysql://USER@HOST/NAME; in a password write @ : / # ? % as %40 %3A %2F %23 %3F %25)"
-            )
-        return engine, target
+    def _target(self) -> tuple[Engine, _Target]:
+        found = _found(self._url)
+        if found is None:
+            raise Refused(f"{self._name}: `database` {NO_URL}")
+        engine, url = found
+        return engine, _Target(url, Path(self._root), self._password or unquote(url.password or ""))
 
-    def _connect(self, engine: _Engine, target: _Target, mode: str) -> tuple[Any, type[Exception]]:
+    def _connect(self, engine: Engine, target: _Target, mode: str) -> tuple[Any, type[Exception]]:
         kind: type[ProviderError] = Refused
         try:
             return engine.connect(target, mode)
@@ -227,17 +134,24 @@ class Database:
 
 def _sqlite(target: _Target, mode: str) -> tuple[Any, type[Exception]]:
     file = target.file
+    if file.exists() and not file.is_file():  # a pipe would never answer, a device might act
+        raise OSError(f"{file} is no regular file")
     if mode == "rwc":
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o666))  # less the umask; who may read it: docs/servers.md
     elif not file.exists():
         return sqlite3.connect(":memory:"), sqlite3.Error
-    elif file.is_dir():
-        raise IsADirectoryError(f"{file} is a folder")
     elif Path(f"{file}-journal").exists():
         mode = "rw"  # of a writer that was killed: SQLite takes its half-done transaction back, which is a write
     uri = f"file:{quote(str(file.absolute()))}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None), sqlite3.Error
+    connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE, isolation_level=None)
+    connection.text_factory = _text
+    return connection, sqlite3.Error
+
+
+def _text(raw: bytes) -> str:
+    """Text as a driver gives it; bytes that are no UTF-8 as surrogates: one bad row is not to hide all others."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _why_sqlite(error: Exception) -> tuple[type[ProviderError], str]:
@@ -254,9 +168,17 @@ def _why_sqlite(error: Exception) -> tuple[type[ProviderError], str]:
 def _postgresql(target: _Target, _mode: str) -> tuple[Any, type[Exception]]:
     import psycopg
 
-    login = {**target.login(5432, "dbname"), "password": target.password or None}
+    class Text(psycopg.adapt.Loader):
+        def load(self, data: Any) -> str:
+            return _text(bytes(data))
+
+    login = {**target.login(5432, "dbname"), "password": target.password or None, "client_encoding": "utf8"}
     options = f"-c lock_timeout={PATIENCE}s -c client_min_messages=warning"
     connection = psycopg.connect(**login, autocommit=True, options=options, application_name="reconciler")
+    if connection.info.parameter_status("server_encoding") == "SQL_ASCII":  # anything may be in its texts
+        connection.execute("SET client_encoding = SQL_ASCII")
+        for type_ in ("text", "varchar", "bpchar", "name"):
+            connection.adapters.register_loader(type_, Text)
     return connection, psycopg.Error
 
 
@@ -297,7 +219,7 @@ def _why_mysql(error: Exception) -> tuple[type[ProviderError], str]:
 
 
 _TYPES = {"name": "varchar(255)", "flag": "tinyint(1)", "stamp": "datetime", "number": "bigint", "text": "text"}
-_SQLITE = _Engine(
+_SQLITE = Engine(
     schemes=("sqlite",),
     types=_TYPES,
     known="SELECT name FROM sqlite_master WHERE type IN ('table', 'view')",
@@ -307,7 +229,7 @@ _SQLITE = _Engine(
     explain=_why_sqlite,
     native=True,
 )
-_POSTGRESQL = _Engine(
+_POSTGRESQL = Engine(
     schemes=("postgresql", "postgres"),
     types={**_TYPES, "flag": "boolean", "stamp": "timestamp with time zone"},
     known="SELECT relname FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_table_is_visible(oid)",
@@ -318,12 +240,14 @@ _POSTGRESQL = _Engine(
     lock=" FOR UPDATE",
     alone="SELECT pg_advisory_xact_lock(7237128)",
 )
-_MYSQL = _Engine(
+_MYSQL = Engine(
     schemes=("mysql", "mariadb"),
     types=_TYPES,
     known="SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()",
     begin=("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"),  # locks rows, never gaps
     snapshot="START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    loose="SELECT t.table_name FROM information_schema.tables t JOIN information_schema.engines e USING (engine)"
+    " WHERE t.table_schema = DATABASE() AND e.transactions <> 'YES'",
     connect=_mysql,
     explain=_why_mysql,
     lock=" FOR UPDATE",

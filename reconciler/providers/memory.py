@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import Conflict, ProviderError, Refused, Unreachable
 from reconciler.kinds import kinds, record
 from reconciler.model import MISSING, Address, Ref, Resource
+from reconciler.providers import _shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from reconciler.changes import Batch, Change
     from reconciler.model import Scope, Value
+    from reconciler.providers._shapes import Problem
 
     Things = dict[Address, Resource]
     Fail = Callable[[Batch], Exception | None]
@@ -34,8 +36,15 @@ REQUIRED: frozenset[str] = frozenset()
 OPTIONAL = frozenset({"file", "read_only", "side"})
 
 
+def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the settings: where, and why."""
+    yield from _shapes.texts(settings, "file")
+    yield from _shapes.choice(settings, "side", ("mail", "dns", SIDE))
+
+
 def connect(name: str, settings: Mapping[str, Any], root: str) -> Memory:
-    """A world of its own, or the one kept in `file`."""
+    """A world of its own, or the one kept in `file`. Raises Refused for settings that cannot be."""
+    _shapes.refuse(name, problems(settings))
     file = settings.get("file")
     return Memory(name, file=Path(root, file) if file else None, side=settings.get("side", SIDE))
 
@@ -152,10 +161,13 @@ class Memory:
         if self._file is None:
             yield
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self._file.parent, os.O_RDONLY)
         try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            folder = os.open(self._file.parent, os.O_RDONLY)
             fcntl.flock(folder, fcntl.LOCK_EX)
+        except OSError as error:
+            raise Unreachable(f"{self._name}: {self._file} cannot be locked: {error}") from error
+        try:
             yield
         finally:
             os.close(folder)
@@ -164,15 +176,17 @@ class Memory:
         if self._file is None:
             return dict(self.things)
         try:
+            if self._file.exists() and not self._file.is_file():
+                raise Refused(f"{self._name}: {self._file} is no regular file")
             lines = json.loads(self._file.read_text(encoding="utf-8"))
             return {thing.address: thing for thing in (self._thing(*line) for line in lines)}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise Unreachable(f"{self._name}: {self._file} cannot be read: {error}") from error
 
     def _thing(self, kind: str, name: str, domain: str, attributes: dict[str, Value]) -> Resource:
-        return kinds()[kind].resource(self._name, name, attributes, domain=domain)
+        return kinds()[kind].resource(self._name, name, attributes, domain=str(domain))
 
     def _save(self, things: Things) -> None:
         if self._file is None:
@@ -180,7 +194,7 @@ class Memory:
             self.things.update(things)
             return
         lines = [[t.address.kind, t.address.name, t.domain, t.attributes] for _, t in sorted(things.items())]
-        fresh = self._file.with_suffix(".new")
+        fresh = self._file.with_name(f"{self._file.name}.new")
         try:
             fresh.write_text("[\n" + ",\n".join(map(json.dumps, lines)) + "\n]\n", encoding="utf-8")
             fresh.replace(self._file)
@@ -228,6 +242,8 @@ def _record_after(change: Change, there: Resource | None) -> Resource | None:
     if swapped is None:
         raise Conflict(f"{change.address} is no longer as it was read")
     values, ttl = swapped
+    if record.rtype(change.address.name) in record.SINGLE and len(values) > 1:
+        raise Refused(f"{change.address} can have one value, not {len(values)}")
     thing = there or change.aim
     return thing.having(values=values, ttl=ttl) if thing and values else None
 

@@ -21,62 +21,60 @@ which Dovecot's password_query must ask for; `lock_hash` puts `{CRYPT}!` before 
 matches and which comes off again (for the stock queries of a PostfixAdmin server).
 
 A self alias that is missing, or active when its mailbox is not (or the other way round), reads as `keep_copy: false`,
-a difference that writing the mailbox mends. An inactive alias or domain reads as not there; making it takes the row
-over. name_taken = 1 says that the alias on a (retired) mailbox's name is one of its own: both are read.
+a difference that writing the mailbox mends. An inactive alias, alias_domain or domain reads as not there. Making it
+switches the row on again where it says the same; where an alias has other targets it is somebody's data that no plan
+showed, and the batch is refused: activate the row or remove it by hand. A mark before a hash counts in both modes, so
+that who was blocked by the one is unblocked by the other; only `lock_hash` sets it. name_taken = 1 says that the alias
+on a (retired) mailbox's name is one of its own: both are read.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler import canonical
-from reconciler.errors import Conflict, ProviderError, Refused
-from reconciler.kinds import dkim_key
-from reconciler.model import MISSING, Address
-from reconciler.providers import _dkim
-from reconciler.providers._doveadm import Doveadm
-from reconciler.providers._postfixadmin import LOCK, TABLES, How, Rows, Side, read
-from reconciler.providers._sql import Database, Session, Statements
+from reconciler.errors import ProviderError
+from reconciler.providers import _dkim, _doveadm, _shapes, _sql
+from reconciler.providers._postfixadmin import TABLES, How, read
+from reconciler.providers._writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.changes import Batch, Change
-    from reconciler.model import Resource, Scope, Value
+    from reconciler.model import Address, Resource, Scope, Value
     from reconciler.providers._dkim import KeyPair
-
-    Things = dict[Address, Resource]
-    Right = tuple[str, str, str]  # mailbox, member, right or ""
+    from reconciler.providers._session import Session
+    from reconciler.providers._shapes import Problem
+    from reconciler.providers._writing import Right
 
 SIDE = "mail"
 REQUIRED = frozenset({"database"})
 OPTIONAL = frozenset({"doveadm", "login_block", "password", "read_only"})
 BLOCKS = ("side_table", "lock_hash")
-NO_PASSWORD = "{CRYPT}*"  # noqa: S105 - a text that no password matches
-MARK = f"UPDATE mailbox SET password = '{LOCK}' || password WHERE username = :username"  # noqa: S608
-UNMARK = f"UPDATE mailbox SET password = SUBSTR(password, {len(LOCK) + 1}) WHERE username = :username"  # noqa: S608
-STAMPED = {"domain", "alias_domain", "mailbox", "alias"}  # have columns created and modified
-
-
 NO_ACL = (
     "Members are written to the table reconciler_member, but no ACL gives them access: this provider has no `doveadm`"
     " setting. Set it (docs/servers.md), or let your own Dovecot configuration read that table."
 )
-
-
 RSA_ONLY = (
     "opendkim signs with RSA keys; told to sign with an ed25519 key it defers all mail (451). Publish the key, and"
     " keep its selector out of `sign`."
 )
 
 
+def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the settings: where, and why."""
+    yield from _sql.problems(settings)
+    yield from _shapes.choice(settings, "login_block", BLOCKS)
+    if "doveadm" in settings:
+        yield from _doveadm.problems(settings["doveadm"])
+
+
 def connect(name: str, settings: Mapping[str, Any], root: str) -> PostfixDovecot:
-    """The mail system whose database `settings` name. Raises Refused for a `login_block` that there is not."""
+    """The mail system whose database `settings` name. Raises Refused for settings that cannot be."""
+    _shapes.refuse(name, problems(settings))
     block, api = settings.get("login_block", BLOCKS[0]), settings.get("doveadm")
-    if block not in BLOCKS:
-        raise Refused(f"{name}: `login_block` is one of {', '.join(BLOCKS)}")
-    database = Database(name, settings["database"], root, settings.get("password", ""))
-    doveadm = Doveadm(name, api["url"], api["api_key"]) if api else None
+    database = _sql.Database(name, settings["database"], root, settings.get("password", ""))
+    doveadm = _doveadm.Doveadm(name, api["url"], api["api_key"]) if api else None
     return PostfixDovecot(name, database, doveadm, lock_hash=block == "lock_hash")
 
 
@@ -91,7 +89,9 @@ class PostfixDovecot:
         "dkim_signing": frozenset({"selectors"}),
     }
 
-    def __init__(self, name: str, database: Database, doveadm: Doveadm | None, *, lock_hash: bool) -> None:
+    def __init__(
+        self, name: str, database: _sql.Database, doveadm: _doveadm.Doveadm | None, *, lock_hash: bool
+    ) -> None:
         self._database, self._doveadm = database, doveadm
         self._how = How(name, lock_hash=lock_hash, by_acl=doveadm is not None)
 
@@ -122,7 +122,7 @@ class PostfixDovecot:
             rows = read(session, [domain], self._how, locked=True)[domain]
             if isinstance(rows, ProviderError):
                 raise rows
-            rights = _Writing(session, rows, self._how, made).write(batch.changes)
+            rights = Writing(session, rows, self._how, made).write(batch.changes)
             session.commit()
             if self._doveadm is not None:
                 self._doveadm.share(rights)
@@ -142,19 +142,6 @@ def _key_pair(change: Change) -> KeyPair:
     return _dkim.make(change.aim.get("type"), change.aim.get("bits"))
 
 
-def _after(change: Change, there: Resource | None) -> Resource | None:
-    """What the change makes of what is there: only what it changes. Raises Conflict."""
-    live, aim = change.live, change.aim
-    if there is not None and live is not None:
-        compared = [row.name for row in change.kind.compared if row.name in live.attributes]
-        names = list(change.fields) if aim is not None else compared
-        if all(there.get(name) == live.get(name) for name in names):
-            return aim and there.having(**{name: aim.get(name) for name in names})
-    elif there is live:
-        return aim
-    raise Conflict(f"{change.address} is no longer as it was read; nothing was written")
-
-
 def _told(session: Session, rights: Sequence[Right]) -> None:
     """Note which rights Dovecot has; until here the old ones are read."""
     rows = [{"mailbox": mailbox, "member": member, "access": right} for mailbox, member, right in rights]
@@ -163,169 +150,3 @@ def _told(session: Session, rights: Sequence[Right]) -> None:
     session.write(f"UPDATE {this}", rows)
     session.write("DELETE FROM reconciler_member WHERE mailbox = :mailbox AND member = :member AND access = ''", rows)
     session.commit()
-
-
-class _Writing:
-    """One batch on its way: what becomes of the domain's rows, as statements that are run together at the end."""
-
-    def __init__(self, session: Session, rows: Rows, how: How, made: Mapping[Address, KeyPair]) -> None:
-        self._session, self._rows, self._how, self._made = session, rows, how, made
-        self._after: Things = dict(rows.things)
-        self._statements = Statements(STAMPED)
-        self._rights: list[Right] = []
-
-    def write(self, changes: Sequence[Change]) -> list[Right]:
-        """Foresee all changes, then write name by name (a mailbox and an alias may share one). Gives rights to give."""
-        for change in changes:
-            thing = _after(change, self._after.pop(change.address, None))
-            if thing is not None:
-                self._after[change.address] = thing
-        writers = {"domain": self._domain, "dkim_key": self._key, "dkim_signing": self._signing}
-        for namespace, name in dict.fromkeys((change.kind.namespace, change.address.name) for change in changes):
-            writers.get(namespace, self._address)(name)
-        self._statements.run(self._session)
-        return self._rights
-
-    def _thing(self, kind: str, name: str) -> Resource | None:
-        return self._after.get(Address(self._how.provider, kind, name))
-
-    def _before(self, kind: str, name: str) -> Resource | None:
-        return self._rows.things.get(Address(self._how.provider, kind, name))
-
-    def _domain(self, name: str) -> None:
-        domain, row, twin = self._thing("domain", name), self._rows.domain, self._rows.twin
-        if domain is None:
-            self._drop_domain(name)
-            return
-        fresh = {"domain": name, "description": "", "transport": "virtual", "backupmx": False}
-        if row is None or not row.active:
-            self._put("domain", row and {"domain": row.domain}, {"active": True}, fresh)
-        target = domain.get("alias_of")
-        if target is not None:
-            values = {"target_domain": target, "active": True}
-            self._put("alias_domain", twin and {"alias_domain": twin.alias_domain}, values, {"alias_domain": name})
-        elif twin is not None and twin.active:
-            self._statements.delete("alias_domain", alias_domain=twin.alias_domain)
-
-    def _drop_domain(self, name: str) -> None:
-        visible = {address.name for address in self._rows.things}
-        hidden = [address for address in self._rows.aliases if address not in visible]
-        twins = self._session.select("SELECT alias_domain FROM alias_domain WHERE target_domain IN (…)", [name])
-        left = [*map(str, self._after), *hidden, *(row[0] for row in twins)]
-        if left:
-            raise Conflict(f"{name} is not empty, {left[0]} is still there; nothing was written")
-        self._statements.delete("alias_domain", alias_domain=name)
-        self._statements.delete("domain", domain=self._rows.domain.domain if self._rows.domain else name)
-
-    def _address(self, name: str) -> None:
-        box, alias = self._thing("mailbox", name), self._thing("alias", name)
-        if box is not None:
-            self._mailbox(name, box, taken=alias is not None)
-        elif name in self._rows.boxes:
-            self._purge(self._rows.boxes[name].username)
-        if _flow(box, alias) != _flow(self._before("mailbox", name), self._before("alias", name)):
-            self._alias(name, box, alias)
-
-    def _alias(self, name: str, box: Resource | None, alias: Resource | None) -> None:
-        row = self._rows.aliases.get(name)
-        key = row and {"address": row.address}
-        if alias is not None:
-            goto, active = set(alias.get("to")), True
-        elif box is not None:
-            goto, active = set(box.get("copies_to")), box.get("state") != "paused"
-            goto |= {name} if box.get("keep_copy") or not goto else set()
-        elif key is not None:
-            self._statements.delete("alias", **key)
-            return
-        else:
-            return
-        fresh = {"address": name, "domain": self._rows.name}
-        self._put("alias", key, {"goto": ",".join(sorted(goto)), "active": active}, fresh)
-
-    def _mailbox(self, name: str, box: Resource, *, taken: bool) -> None:
-        row, state, login = self._rows.boxes.get(name), box.get("state"), bool(box.get("login"))
-        locked = state == "blocked" or not login
-        values = {
-            "name": box.attributes.get("name", ""),
-            "quota": _quota(box.get("quota")),
-            "active": state != "paused",
-        }
-        mark = LOCK if locked and self._how.lock_hash else ""
-        fresh = {
-            "username": name,
-            "domain": self._rows.name,
-            "local_part": name.rpartition("@")[0],
-            "maildir": f"{self._rows.name}/{name.rpartition('@')[0]}/",
-            "password": mark + NO_PASSWORD,
-        }
-        key = row and {"username": row.username}
-        if row is None or (row.name or "", int(row.quota), bool(row.active)) != tuple(values.values()):
-            self._put("mailbox", key, values, fresh)
-        if row and key and self._how.lock_hash and bool(row.marked) != bool(mark):
-            self._statements.add(MARK if mark else UNMARK, key)
-        self._side(Side(self._rows.name, name, int(not locked), int(not login), int(state == "blocked"), int(taken)))
-        self._members(name, box.get("members"), told=self._how.by_acl and state != "paused")
-
-    def _side(self, side: Side) -> None:
-        row = self._rows.sides.get(side.username)
-        if self._rows.side(side.username)[2:] != side[2:]:
-            fresh = {"domain": side.domain, "username": side.username}
-            values = {name: value for name, value in side._asdict().items() if name not in fresh}
-            self._put("reconciler_mailbox", row and {"username": row.username}, values, fresh)
-
-    def _members(self, mailbox: str, members: Mapping[str, str], *, told: bool) -> None:
-        rows = self._rows.members.get(mailbox, {})
-        for member in sorted({*rows, *members}):
-            row, right = rows.get(member), members.get(member, "")
-            acl = row.acl if row else ""
-            key = {"mailbox": row.mailbox, "member": row.member} if row else {"mailbox": mailbox, "member": member}
-            if not right and not (self._how.by_acl and acl):
-                self._statements.delete("reconciler_member", **key)
-            elif row is None or row.access != right:
-                fresh = {**key, "domain": self._rows.name, "acl": ""}
-                self._put("reconciler_member", row and key, {"access": right}, fresh)
-            if told and acl != right:
-                self._rights.append((key["mailbox"], key["member"], right))
-
-    def _purge(self, username: str) -> None:
-        for table in ("mailbox", "reconciler_mailbox", "quota2"):
-            self._statements.delete(table, username=username)
-        self._statements.delete("reconciler_member", mailbox=username)
-
-    def _key(self, name: str) -> None:
-        key = self._thing("dkim_key", name)
-        pair = self._made.get(Address(self._how.provider, "dkim_key", name))
-        if key is None:
-            self._statements.delete("reconciler_dkim_key", id=name)
-        elif pair is not None:
-            values = {"type": key.get("type"), "bits": key.get("bits"), **pair._asdict()}
-            place = {"domain": self._rows.name, "selector": name.partition("._domainkey.")[0]}
-            self._statements.insert("reconciler_dkim_key", {"id": name, **place, **values})
-
-    def _signing(self, name: str) -> None:
-        signing = self._thing("dkim_signing", name)
-        keys = {dkim_key.name(selector, name) for selector in signing.get("selectors")} if signing else set()
-        there = {row.dkim_id for row in self._rows.signing}
-        for gone in sorted(there - keys):
-            self._statements.delete("reconciler_dkim_signing", author=name, dkim_id=gone)
-        for new in sorted(keys - there):
-            self._statements.insert("reconciler_dkim_signing", {"author": name, "dkim_id": new})
-
-    def _put(
-        self, table: str, key: Mapping[str, Any] | None, values: Mapping[str, Any], fresh: Mapping[str, Any]
-    ) -> None:
-        """Give the row under `key` these values, or make one with `fresh` ones besides."""
-        if key is None:
-            self._statements.insert(table, {**fresh, **values})
-        else:
-            self._statements.update(table, key, values)
-
-
-def _flow(box: Resource | None, alias: Resource | None) -> tuple[Value, ...]:
-    """What the alias row of a name depends on."""
-    parts = [(box, "state"), (box, "keep_copy"), (box, "copies_to"), (alias, "to")]
-    return tuple(thing and thing.get(part) for thing, part in parts)
-
-
-def _quota(quota: Value) -> int:
-    return 0 if quota in {MISSING, canonical.UNLIMITED} else int(quota)

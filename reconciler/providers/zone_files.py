@@ -10,32 +10,29 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import stat
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.errors import Conflict, Missing, ProviderError, Refused, Unreachable
-from reconciler.kinds import record
-from reconciler.providers import _master
-from reconciler.providers._master import Key, Line, Odd
+from reconciler.errors import Missing, ProviderError, Refused, Unreachable
+from reconciler.providers import _shapes, _zone_text
+from reconciler.providers._master import Odd
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from reconciler.changes import Batch, Change
+    from reconciler.changes import Batch
     from reconciler.model import Address, Resource, Scope, Value
-
-    Sets = dict[Key, tuple[tuple[str, ...], int | None]]
+    from reconciler.providers._shapes import Problem
+    from reconciler.providers._zone_text import Sets
 
 SIDE = "dns"
 REQUIRED = frozenset({"directory"})
 OPTIONAL = frozenset({"control", "nameservers", "read_only", "reload"})
 
-# What the zone's keeper or its signer writes is nobody's to declare.
-_NOT_OURS = frozenset({"CDNSKEY", "CDS", "DNSKEY", "DS", "NS", "NSEC", "NSEC3", "NSEC3PARAM", "RRSIG", "SOA"})
-_BESIDE_CNAME = frozenset({"NSEC", "RRSIG"})
 _ZONE = re.compile(r"[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*")
 _FRESH = ".reconciler-new"  # no zone's name in it: servers and their globs pass it by
 _PATIENCE = 30  # seconds a server may take to answer a reload
@@ -50,12 +47,18 @@ LOCALHOST = (
 )
 
 
+def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the settings: where, and why."""
+    yield from _shapes.texts(settings, "directory", "control")
+    yield from _shapes.choice(settings, "reload", _RELOAD)
+    yield from _shapes.hosts(settings, "nameservers")
+
+
 def connect(name: str, settings: Mapping[str, Any], root: str) -> ZoneFiles:
-    """The zone files of a folder. Raises Refused for a `reload` there is no such server for."""
+    """The zone files of a folder. Raises Refused for settings that cannot be."""
+    _shapes.refuse(name, problems(settings))
     servers = [canonical.domain(server) for server in settings.get("nameservers", ("localhost",))]
     reload, control = settings.get("reload"), settings.get("control")
-    if reload is not None and reload not in _RELOAD:
-        raise Refused(f"{name}: reload is one of {', '.join(_RELOAD)}")
     program, *words = _RELOAD[reload] if reload else ("",)
     command = [program, *(["-c", str(Path(root, control))] if control else []), *words] if reload else []
     return ZoneFiles(name, Path(root, settings["directory"]), nameservers=servers, reload=command)
@@ -104,7 +107,7 @@ class ZoneFiles:
         try:
             path = self._path(zone)
             text = self._text(path)
-            sets = None if text is None else _sets(text, zone, path)
+            sets = None if text is None else _zone_text.read(text, zone, path)
         except ProviderError as error:
             yield from ((scope.domain, error) for scope in scopes)
             return
@@ -116,8 +119,8 @@ class ZoneFiles:
 
     def _resources(self, sets: Sets, domain: str) -> Iterator[Resource]:
         for (type_, name), (values, ttl) in sets.items():
-            if _at_or_below(name, domain):
-                yield _resource(self._name, type_, name, values, ttl, domain)
+            if _zone_text.at_or_below(name, domain):
+                yield _zone_text.resource(self._name, type_, name, values, ttl, domain)
 
     def _path(self, zone: str) -> Path:
         if not _ZONE.fullmatch(zone):
@@ -129,8 +132,10 @@ class ZoneFiles:
         return Missing(f"{where}; if it is to be made, say `zone: {{create: true}}` in its dns file")
 
     def _text(self, path: Path) -> str | None:
-        """All of a file, a character a byte; None where there is none."""
+        """All of a file, a character a byte; None where there is none. A pipe or a device is not even opened."""
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - as below
+                raise Refused(f"{self._name}: {path} is no regular file")
             with open(path, "rb") as file:  # noqa: PTH123 - half the time of Path.open, and there are thousands
                 return file.read().decode("latin-1")
         except FileNotFoundError:
@@ -151,7 +156,7 @@ class ZoneFiles:
 
     def _changed(self, path: Path, text: str, batch: Batch) -> str:
         try:
-            return _changed(text, batch)
+            return _zone_text.changed(text, batch)
         except Odd as odd:
             raise Refused(
                 f"{self._name}: {path}:{odd.line} is read but cannot be changed by this program: it needs one SOA, "
@@ -167,16 +172,22 @@ class ZoneFiles:
         except OSError as error:
             raise self._failed(self._directory, "opened", error) from None
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            self._lock(folder)
             yield folder
         finally:
             os.close(folder)
 
+    def _lock(self, folder: int) -> None:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        except OSError as error:  # of a file system without locks
+            raise self._failed(self._directory, "locked", error) from None
+
     def _write(self, path: Path, folder: int, text: str) -> None:
         """A whole new file, durable, in the place of the old one and with its owner and permissions."""
-        if path.is_symlink():
-            raise Refused(f"{self._name}: {path} is a symbolic link, which a new file would replace")
         try:
+            if path.is_symlink():
+                raise Refused(f"{self._name}: {path} is a symbolic link, which a new file would replace")
             fresh = self._directory / _FRESH
             fresh.unlink(missing_ok=True)  # left by a run that was killed
             with fresh.open("xb") as file:
@@ -193,7 +204,8 @@ class ZoneFiles:
     def _tell(self, path: Path, zone: str, folder: int, before: str | None) -> None:
         try:
             done = subprocess.run([*self._reload, zone], capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603
-            said = (done.stderr + done.stdout).decode(errors="replace").strip()[-200:] if done.returncode else ""
+            text = (done.stderr + done.stdout).decode(errors="replace").strip()[-200:]
+            said = (text or f"exit code {done.returncode}") if done.returncode else ""
         except (OSError, subprocess.TimeoutExpired) as error:
             said = str(error)
         if said and before is not None:
@@ -208,137 +220,3 @@ def _like(file: int, old: Path) -> None:
     os.fchmod(file, there.st_mode & 0o7777)
     if (there.st_uid, there.st_gid) != (new.st_uid, new.st_gid):
         os.fchown(file, there.st_uid, there.st_gid)
-
-
-def _at_or_below(name: str, domain: str) -> bool:
-    return name == domain or name.endswith(f".{domain}")
-
-
-def _resource(provider: str, type_: str, name: str, values: Value, ttl: int | None, domain: str) -> Resource:
-    return record.KIND.resource(provider, f"{type_}/{name}", {"values": values, "ttl": ttl}, domain=domain)
-
-
-def _sets(text: str, zone: str, path: Path) -> Sets:
-    """The record sets of a zone. Raises ProviderError with file and line."""
-    try:
-        found = [line for line in _master.lines(text, zone) if _at_or_below(line.name, zone)]
-        _lonely(found)
-        return _gathered(found)
-    except Odd:
-        return _by_dnspython(text, zone, path)
-
-
-def _lonely(found: Sequence[Line]) -> None:
-    """Raises Odd where a CNAME does not have its name alone."""
-    aliases = [line.name for line in found if line.type == "CNAME"]
-    beside = [line for line in found if line.name in aliases and line.type not in _BESIDE_CNAME] if aliases else []
-    if len(beside) != len(set(aliases)):
-        raise Odd(beside[0].start + 1)
-
-
-def _gathered(found: Iterable[Line]) -> Sets:
-    sets: Sets = {}
-    for line in found:
-        if line.type not in _NOT_OURS:
-            values, ttl = sets.get(line.key, ((), line.ttl))
-            sets[line.key] = (*values, _master.value(line)), min(ttl or 0, line.ttl)
-    return sets
-
-
-def _by_dnspython(text: str, zone: str, path: Path) -> Sets:
-    """The slow and complete way. Bytes beyond ASCII become escapes, because dnspython takes text for UTF-8."""
-    import dns.exception
-    import dns.rdatatype
-    import dns.zone
-
-    escaped = r"(\\[\0-\x7f])|\\?([\x80-\xff])"
-    ascii_text = re.sub(escaped, lambda match: match[1] or f"\\{ord(match[2]):03d}", text.replace("\r\n", "\n"))
-    try:
-        parsed = dns.zone.from_text(
-            ascii_text, f"{zone}.", relativize=False, check_origin=False, filename=str(path), allow_include=False
-        )
-    except (dns.exception.DNSException, ValueError) as error:
-        raise ProviderError(f"{path} is no zone file that can be read whole: {error}") from None
-    found = [
-        ((dns.rdatatype.to_text(data.rdtype), name.to_text(omit_final_dot=True).lower()), data)
-        for name, data in parsed.iterate_rdatasets()
-    ]
-    return {key: (tuple(map(_text_of, data)), data.ttl) for key, data in found if key[0] not in _NOT_OURS}
-
-
-def _text_of(rdata: Any) -> str:
-    if rdata.rdtype == 16:  # TXT
-        return b"".join(rdata.strings).decode("utf-8", "surrogateescape")
-    return str(rdata.to_text())
-
-
-def _changed(text: str, batch: Batch) -> str:
-    """The zone's text after the batch, proven to hold just that. Raises Conflict, Refused and Odd."""
-    zone = batch.scope.zone
-    before = _master.lines(text, zone)
-    if [line.name for line in before if line.type == "SOA"] != [zone]:
-        raise Odd(1)
-    aims = _aims(before, batch)
-    _no_clash(before, aims)
-    drop, fresh = _edits(before, aims)
-    changed = _master.rewritten(text, before, drop, fresh)
-    after = _master.lines(changed, zone)
-    meant = _master.said((*(line for line in before if line not in drop), *fresh), bump=True)
-    held = {key: values for key, (values, _) in _canonical(after, aims).items()}
-    if _master.said(after) != meant or held != {key: values for key, (values, _) in aims.items() if values}:
-        raise Refused(f"{batch.provider}: a value is not what it seems in {zone}'s file; nothing was written")
-    return changed
-
-
-def _aims(before: Sequence[Line], batch: Batch) -> Sets:
-    """What the sets that change shall be; ((), None) is gone. Raises Conflict where live has moved."""
-    keys = {change.address: _key(change, batch.scope.zone) for change in batch.changes}
-    sets = _canonical(before, set(keys.values()))
-    for change in batch.changes:
-        key = keys[change.address]
-        swapped = record.swap(change.live, change.aim, *sets.get(key, ((), None)))
-        if swapped is None:
-            raise Conflict(f"{change.address} is no longer as it was read; nothing was written")
-        sets[key] = swapped if swapped[0] else ((), None)
-    return sets
-
-
-def _key(change: Change, zone: str) -> Key:
-    type_, name = record.rtype(change.address.name), record.label(change.address.name)
-    if type_ in _NOT_OURS or not _at_or_below(name, zone):
-        raise Refused(f"{change.address} is not this program's to write in the zone {zone}")
-    return type_, name
-
-
-def _canonical(found: Iterable[Line], keys: Collection[Key]) -> Sets:
-    sets = _gathered(line for line in found if line.key in keys)
-    return {
-        (type_, name): (_resource("", type_, name, values, ttl, "").get("values"), ttl)
-        for (type_, name), (values, ttl) in sets.items()
-    }
-
-
-def _no_clash(before: Sequence[Line], aims: Sets) -> None:
-    """A CNAME has its name alone (RFC 1034, 3.6.2): servers refuse the whole zone otherwise."""
-    for name in {name for (_, name), (values, _) in aims.items() if values}:
-        types = {line.type for line in before if line.name == name and line.key not in aims}
-        types |= {type_ for (type_, other), (values, _) in aims.items() if other == name and values}
-        if "CNAME" in types and types - _BESIDE_CNAME != {"CNAME"}:
-            raise Conflict(f"{name} cannot have a CNAME beside {', '.join(sorted(types - {'CNAME'}))}")
-
-
-def _edits(before: Sequence[Line], aims: Sets) -> tuple[set[Line], list[Line]]:
-    """The records to drop and those to add. What stays in a set that changes keeps its line and its comment."""
-    drop: set[Line] = set()
-    left = {key: dict.fromkeys(values) for key, (values, _) in aims.items()}
-    ttls = {key: ttl for key, (_, ttl) in _canonical(before, aims).items()}
-    for line in before:
-        if line.key not in aims:
-            continue
-        ttl = aims[line.key][1]
-        ((value,), _) = _canonical([line], {line.key})[line.key]
-        if value in left[line.key] and ttl in {line.ttl, ttls[line.key]}:
-            del left[line.key][value]
-        else:
-            drop.add(line)
-    return drop, [_master.fresh_line(key, aims[key][1] or 0, value) for key, values in left.items() for value in values]

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.reports.values import moved, shown, visible
+from reconciler.reports.values import moved
 from reconciler.review import digest
+from reconciler.wording import shown, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ SIGNS = {
     "purge": ("-", "bold red"),
 }
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_USELESS_TO_ACCEPT = {"PL211", "PL216", "PL217", "PL218"}  # the change could not be made all the same
 _DIFFERS = 3  # files named before "and N more"
 
 
@@ -62,7 +64,7 @@ def _speaks(tenant: TenantPlan) -> bool:
 
 def _tenant(tenant: TenantPlan) -> Iterator[Line]:
     yield ()
-    yield ((tenant.tenant, "bold"), (f"  {_headline(tenant)}", ""))
+    yield ((visible(tenant.tenant), "bold"), (f"  {_headline(tenant)}", ""))
     for address in tenant.forgotten:
         yield (
             ("  ! let go ", "magenta"),
@@ -105,12 +107,12 @@ def _counts(changes: Sequence[Change]) -> list[str]:
 
 def _change(change: Change) -> Iterator[Line]:
     sign, style = SIGNS[change.action]
-    place = f"  {change.origin.file}:{change.origin.line}" if change.origin and change.origin.file else ""
+    place = visible(f"{change.origin.file}:{change.origin.line}") if change.origin and change.origin.file else ""
     conflict = (("  (also changed by hand)", "yellow"),) if change.conflict else ()
     name = visible(change.address.name)
     yield ((f"  {sign} {change.action} ", style), (f"{change.kind.name} ", ""), (name, "bold"), *conflict)
     if place:
-        yield ((f"      {place.strip()}", "dim"),)
+        yield ((f"      {place}", "dim"),)
     for field, text in told(change):
         yield ((f"      {field}: {text}", ""),)
 
@@ -146,7 +148,7 @@ def _ending(found: Plan, quiet: Sequence[TenantPlan]) -> Iterator[Line]:
     extra = f", {adopted} to adopt as they are" if adopted else ""
     yield (("Plan: ", "bold"), (f"{total}{extra}.", "bold"))
     if refused:
-        yield ((f"Refused until its findings are solved: {', '.join(refused)}.", "bold red"),)
+        yield ((f"Refused until its findings are solved: {visible(', '.join(refused))}.", "bold red"),)
     where = _where(found.commit, worktree=found.worktree)
     yield ((f"{where[0].upper()}{where[1:]}, as of {found.as_of}. Digest {digest(found.tenants)}", "dim"),)
 
@@ -154,7 +156,7 @@ def _ending(found: Plan, quiet: Sequence[TenantPlan]) -> Iterator[Line]:
 def findings(found: Sequence[Finding]) -> Iterator[Line]:
     """Each finding: what and where, then why and what to do."""
     for finding in found:
-        where = f"{finding.origin.file}:{finding.origin.line or 1}:{finding.origin.column or 1}: "
+        where = visible(f"{finding.origin.file}:{finding.origin.line or 1}:{finding.origin.column or 1}: ")
         style = _SEVERITIES[finding.severity]
         yield (
             (f"  {finding.severity} {finding.code} ", style),
@@ -164,7 +166,7 @@ def findings(found: Sequence[Finding]) -> Iterator[Line]:
         known = finding.is_input and finding.subject in finding.detail
         subject = "" if known else f"{visible(finding.subject)}: "
         yield ((f"      {subject}{visible(finding.detail)}", ""),)
-        if finding.severity == "error" and not finding.is_input:
+        if finding.severity == "error" and not finding.is_input and finding.code not in _USELESS_TO_ACCEPT:
             yield ((f"      to accept it: {acceptance(finding)}", "dim"),)
 
 
@@ -210,7 +212,10 @@ def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
     if tenant.result == "nothing":
         return
     good = tenant.result == "applied"
-    yield ((tenant.tenant, "bold"), (f"  {_SAID[tenant.result]}: {len(tenant.done)} done", "green" if good else "red"))
+    yield (
+        (visible(tenant.tenant), "bold"),
+        (f"  {_SAID[tenant.result]}: {len(tenant.done)} done", "green" if good else "red"),
+    )
     if tenant.error:
         yield ((f"  {visible(tenant.error)}", "red"),)
     if tenant.result == "failed":
@@ -223,6 +228,8 @@ def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
 
 
 def _where(commit: str, *, worktree: bool) -> str:
+    if set(commit) == {"0"}:
+        return "the working tree, before the first commit"
     return f"the working tree on {commit[:12]}" if worktree else f"commit {commit[:12]}"
 
 

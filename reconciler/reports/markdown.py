@@ -7,11 +7,12 @@ removes or retires something is never what is left out. Values stand only inside
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import TYPE_CHECKING
 
 from reconciler.reports.lines import SIGNS, told
-from reconciler.reports.values import visible
 from reconciler.review import digest
+from reconciler.wording import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def _verdict(found: Plan) -> list[str]:
     )
     lines = [head, "", f"Commit `{found.commit[:12]}`, digest `{digest(found.tenants)}`", ""]
     if refused:
-        lines += [f"**Refused until its findings are solved:** {', '.join(refused)}", ""]
+        lines += [f"**Refused until its findings are solved:** {', '.join(map(_code, refused))}", ""]
     if found.findings:
         lines += [*(_finding(f) for f in found.findings), ""]
     return [*lines, "| action | number |", "|---|---|", *rows, ""] if rows else lines
@@ -95,12 +96,19 @@ def _short(tenant: TenantPlan) -> str:
 
 
 def _counts(tenant: TenantPlan) -> str:
-    return f"- **{tenant.tenant}**: {_summary(tenant)} _(details are left out: the plan is too long for a comment)_"
+    return f"- {_code(tenant.tenant)}: {_summary(tenant)} _(details are left out: the plan is too long for a comment)_"
 
 
 def _folded(tenant: TenantPlan, body: list[str]) -> str:
     return "\n".join(
-        [f"<details><summary><b>{tenant.tenant}</b>: {_summary(tenant)}</summary>", "", *body, "", "</details>", ""]
+        [
+            f"<details><summary><code>{escape(visible(tenant.tenant))}</code>: {_summary(tenant)}</summary>",
+            "",
+            *body,
+            "",
+            "</details>",
+            "",
+        ]
     )
 
 

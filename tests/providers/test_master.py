@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import dns.rdata
@@ -9,8 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from reconciler.changes import Batch
 from reconciler.errors import ProviderError
-from reconciler.providers import _master, zone_files
+from reconciler.model import Scope
+from reconciler.providers import _master, _zone_text
+from tests.providers.contract import change, make
 
 ZONE = "a.example"
 HEAD = "@ 60 IN SOA ns1 hostmaster ( 7 ; serial\n\t1 2 3 4 )\n"
@@ -84,9 +88,9 @@ zones = st.tuples(heads, bodies).map("".join)
 def fast(text):
     """What the line reader finds; None where it gives up."""
     try:
-        found = [line for line in _master.lines(text, ZONE) if zone_files._at_or_below(line.name, ZONE)]
-        zone_files._lonely(found)
-        return normal(zone_files._gathered(found))
+        found = [line for line in _master.lines(text, ZONE) if _zone_text.at_or_below(line.name, ZONE)]
+        _zone_text.lonely(found)
+        return normal(_zone_text.gathered(found))
     except _master.Odd:
         return None
 
@@ -94,14 +98,14 @@ def fast(text):
 def slow(text):
     """What dnspython finds; None where that is nothing whole."""
     try:
-        return normal(zone_files._by_dnspython(text, ZONE, Path("zone")))
+        return normal(_zone_text.by_dnspython(text, ZONE, Path("zone")))
     except ProviderError:
         return None
 
 
 def normal(sets):
     return {
-        (type_, name): (zone_files._resource("", type_, name, values, ttl, "").get("values"), ttl)
+        (type_, name): (_zone_text.resource("", type_, name, values, ttl, "").get("values"), ttl)
         for (type_, name), (values, ttl) in sets.items()
     }
 
@@ -121,6 +125,28 @@ def test_both_readers_agree_on_damaged_files(head, body, draw):
     at = draw.draw(st.integers(0, len(body) - 1))
     found = fast(text := head + body[:at] + draw.draw(st.sampled_from([*'"();\\ \n@.$1a\r', ""])) + body[at + 1 :])
     assert found in (None, slow(text)) or "NS" in text
+
+
+strange = st.sampled_from(
+    ["x LOC 60 0 0 N 5 0 0 E 1e999m", "x TYPE9 \\# 99 0", "$GENERATE 1-3 a${0,9,x} A 1.2.3.$", "x CAA 0 a \"\\\"\"",
+     "$TTL 9w9w", "$ORIGIN .", "$ORIGIN \\000.", "( @ 5 SOA a b 1 2 3 4 5 )", "\\@ A 1.2.3.4", "x A 1.2.3.4 ( ; \"\n)",
+     "x NSEC3 1 1 1 - - A", "x SVCB 1 . alpn=\"\\,\"", "x HIP 2 1 1", "x SOA \"a(b\" c 1", "x DNAME a\nx DNAME b"]
+)  # fmt: skip
+
+
+@pytest.mark.fuzz
+@given(heads, st.lists(st.one_of(records(), cnames(), strange.map("{}\n".format)), max_size=6).map("".join), st.data())
+def test_no_text_makes_reading_or_changing_crash(head, body, draw):
+    """Whatever stands in a file, and whatever value is put there, the errors are the provider's own."""
+    text = head + body
+    at = draw.draw(st.integers(0, len(text)))
+    text = text[:at] + draw.draw(st.text(st.characters(max_codepoint=255), max_size=3)) + text[at:]
+    with suppress(ProviderError):
+        _zone_text.read(text, ZONE, Path("zone"))
+    key = draw.draw(st.sampled_from(["TXT/a.example", "CNAME/www.a.example", "CAA/a.example", "HINFO/a.example"]))
+    thing = make("record", key, ZONE, values=draw.draw(st.lists(st.text(max_size=9), min_size=1, max_size=2)))
+    with suppress(ProviderError, _master.Odd):
+        _zone_text.changed(text, Batch("live", Scope(ZONE, ZONE), (change(None, thing),)))
 
 
 def test_the_usual_file_needs_no_dnspython():
@@ -157,15 +183,15 @@ def test_rewriting_changes_what_it_shall_and_nothing_else(text, draw):
     before = slow(text)
     assume(fast(text) is not None and before is not None)
     found = _master.lines(text, ZONE)
-    keys = sorted({line.key for line in found if line.type not in zone_files._NOT_OURS})
+    keys = sorted({line.key for line in found if line.type not in _zone_text.NOT_OURS})
     gone = draw.draw(st.sets(st.sampled_from(keys))) if keys else set()
     new = ("TXT", draw.draw(st.sampled_from(["fresh.a.example", *(name for type_, name in gone if type_ == "TXT")])))
     drop = {line for line in found if line.key in gone}
     changed = _master.rewritten(text, found, drop, [_master.fresh_line(new, 60, "new; text")])
     after = slow(changed)
-    inside = {key for key in gone if zone_files._at_or_below(key[1], ZONE)}
+    inside = {key for key in gone if _zone_text.at_or_below(key[1], ZONE)}
     rest = {key: held for key, held in before.items() if key not in inside}
-    assert after == rest | ({new: (("new; text",), 60)} if zone_files._at_or_below(new[1], ZONE) else {})
+    assert after == rest | ({new: (("new; text",), 60)} if _zone_text.at_or_below(new[1], ZONE) else {})
     comments = [row for row in text.split("\n") if row.lstrip().startswith(";") and not row.startswith(' ; "')]
     assert all(changed.split("\n").count(row) >= comments.count(row) for row in comments)
     assert changed.count(" 8 ; serial\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +120,39 @@ def test_names_are_taken_once(world: memory.Memory) -> None:
     create(world, OURS, [make("record", "A/www.a.example", "a.example", values=["192.0.2.1"])])
     with pytest.raises(Conflict, match="its name is"):
         create(world, OURS, [make("record", "CNAME/www.a.example", "a.example", values=["a.example."])])
+
+
+def test_a_cname_has_one_value(world: memory.Memory) -> None:
+    """It is no kinder here than name servers are."""
+    two = make("record", "CNAME/www.a.example", "a.example", values=["a.test.", "b.test."])
+    with pytest.raises(Refused, match="can have one value, not 2"):
+        create(world, OURS, [two])
+    assert two.address not in read(world)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000, "[[]]", '[["mailbox", "a@a.example", "a.example", []]]', '[[[], "a", "a.example", {}]]', "{}x",
+        '[["record", "A/a.example", "a.example", {"values": [[]]}]]', '[["alias", 5, "a.example", {}]]', "\udcff",
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_world_is_unreachable(tmp_path: Path, text: str) -> None:
+    """Whatever stands in it, it is an error of the provider, for reading and writing."""
+    (tmp_path / "world.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    world = memory.connect(NAME, {"file": "world.json"}, str(tmp_path))
+    for act in (lambda: read(world), lambda: create(world, OURS, [DOMAIN])):
+        with pytest.raises(Unreachable):
+            act()
+
+
+def test_a_place_where_no_file_can_be_is_an_error(tmp_path: Path) -> None:
+    """A pipe is not opened, a folder that cannot be made is told."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refused, match="no regular file"):
+        read(memory.connect(NAME, {"file": "pipe"}, str(tmp_path)))
+    with pytest.raises(Unreachable):
+        create(memory.connect(NAME, {"file": "/proc/nowhere/world.json"}, "/"), OURS, [DOMAIN])
 
 
 def test_it_can_fail_before_and_after_writing() -> None:

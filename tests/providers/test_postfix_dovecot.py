@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from reconciler.errors import Conflict, ProviderError, Refused, Unreachable
 from reconciler.kinds import kinds
 from reconciler.model import Scope
-from reconciler.providers import _postfixadmin, _sql, postfix_dovecot
+from reconciler.providers import _doveadm, _postfixadmin, _sql, postfix_dovecot
 from tests.providers.contract import (
     NAME,
     OURS,
@@ -295,14 +295,66 @@ def test_a_broken_self_alias_shows_and_is_mended(system: System, provider, damag
     assert system.alias("jane@a.example") == [("jane@a.example", damage != "on")]
 
 
-def test_inactive_rows_are_not_there_and_are_taken_over(system: System, provider) -> None:
-    """An alias or domain that somebody switched off is missing; making it switches the row on again."""
-    system.sql(f"UPDATE alias SET active = {system.off}, goto = 'old@x.test' WHERE address = 'info@a.example'")
+def test_inactive_rows_are_not_there_and_are_switched_on_again(system: System, provider) -> None:
+    """An alias or domain that somebody switched off is missing; making it switches the row that says the same on."""
+    system.sql(f"UPDATE alias SET active = {system.off} WHERE address = 'info@a.example'")
     system.sql(f"UPDATE domain SET active = {system.off}, description = 'kept' WHERE domain = 'a.example'")
     assert {DOMAIN.address, INFO.address}.isdisjoint(read(provider))
     create(provider, OURS, [DOMAIN, INFO])
     assert_live(provider, OURS, [DOMAIN, JANE, DESK, INFO])
     assert system.sql("SELECT description FROM domain WHERE domain = 'a.example'") == [("kept",)]
+
+
+def test_what_is_switched_off_and_says_something_else_is_not_overwritten(system: System, provider) -> None:
+    """No plan shows where an inactive row leads, so an alias, a mailbox or a twin over it is refused, and it stays."""
+    system.sql(f"UPDATE alias SET active = {system.off}, goto = 'old@x.test' WHERE address = 'info@a.example'")
+    box = make("mailbox", "info@a.example", "a.example")
+    for thing in (INFO, box):
+        with pytest.raises(Refused, match=r"alias info@a\.example is switched off .* remove it by hand"):
+            create(provider, OURS, [make("alias", "new@a.example", "a.example", to=["x@y.test"]), thing])
+        assert system.alias("info@a.example") == [("old@x.test", False)]
+        assert system.alias("new@a.example") == []
+    system.sql(f"UPDATE alias SET active = {system.off}, goto = 'jane@a.example,boss@x.test' WHERE goto LIKE 'jane@%'")
+    live = read(provider)[JANE.address]
+    with pytest.raises(Refused, match=r"alias jane@a\.example is switched off"):
+        apply(provider, OURS, change(live, live.having(copies_to=("else@x.test",))))
+    apply(provider, OURS, change(live, live.having(keep_copy=True, copies_to=("boss@x.test",))))
+    assert system.alias("jane@a.example") == [("boss@x.test,jane@a.example", True)]
+
+
+def test_a_twin_that_is_switched_off_and_leads_elsewhere_stays(system: System, provider) -> None:
+    """The row of an alias domain is somebody's data too."""
+    scopes = [Scope(name, name) for name in ("b.example", "c.example")]
+    for scope in scopes:
+        create(provider, scope, [make("domain", scope.domain, scope.domain, alias_of="a.example")])
+    system.sql(
+        f"UPDATE alias_domain SET active = {system.off}, target_domain = 'c.example' WHERE alias_domain LIKE 'b%'"
+    )
+    live = make("domain", "b.example", "b.example")
+    assert_live(provider, scopes[0], [live])
+    with pytest.raises(Refused, match=r"alias domain b\.example is switched off"):
+        apply(provider, scopes[0], change(live, live.having(alias_of="a.example")))
+    apply(provider, scopes[0], change(live, live.having(alias_of="c.example")))
+    assert_live(provider, scopes[0], [live.having(alias_of="c.example")])
+
+
+def test_who_was_blocked_the_other_way_is_unblocked(system: System, provider) -> None:
+    """A mark that `lock_hash` set is seen and taken off by `side_table` too, which never sets one."""
+    marking, plain = system.connect(login_block="lock_hash"), system.connect(login_block="side_table")
+    for name in ("jane@a.example", "desk@a.example"):
+        system.set_hash(name)
+    move(plain, "desk@a.example", members={})
+    move(marking, "jane@a.example", state="blocked")
+    assert system.hash("jane@a.example") == "{CRYPT}!" + HASH
+    system.sql("UPDATE reconciler_mailbox SET login_enabled = 1 WHERE username = 'jane@a.example'")
+    assert read(plain)[JANE.address].get("state") == "blocked"
+    move(plain, "jane@a.example", quota=7)
+    assert system.hash("jane@a.example") == "{CRYPT}!" + HASH
+    move(plain, "jane@a.example", state="active")
+    assert system.hash("jane@a.example") == HASH
+    move(plain, "jane@a.example", state="blocked")
+    assert system.hash("jane@a.example") == HASH
+    assert read(marking)[JANE.address].get("state") == "active"
 
 
 def test_a_domain_goes_only_when_empty(system: System, provider) -> None:
@@ -508,7 +560,7 @@ def test_no_password_is_read(lite: System, statements: list[str], block: str) ->
     assert not [text for text in statements if "*" in text.replace("{CRYPT}*", "")]
     asked = {text.partition(" FROM ")[0] for text in statements if text.startswith("SELECT") and "password" in text}
     marked = "CASE WHEN SUBSTR(password, 1, 8) = '{CRYPT}!' THEN 1 ELSE 0 END"
-    assert asked == ({f"SELECT domain, username, name, quota, active, {marked}"} if block == "lock_hash" else set())
+    assert asked == {f"SELECT domain, username, name, quota, active, {marked}"}
 
 
 def test_the_journal_mode_stays(lite: System, statements: list[str]) -> None:
@@ -587,13 +639,22 @@ def test_a_killed_writer_leaves_a_readable_database(lite: System) -> None:
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     """A text file, a folder, and a place where no file can be made are not taken for an empty database."""
     (tmp_path / "notes.txt").write_text("no database " * 100)
-    for place in ("notes.txt", "", "/proc/nowhere/mail.sqlite"):
-        provider = postfix_dovecot.connect(NAME, {"database": f"sqlite:///{place}"}, str(tmp_path))
+    for place in ("notes.txt", "", "/proc/nowhere/mail.sqlite", "a%00b"):
         with pytest.raises(Refused):
-            create(provider, OURS, [DOMAIN])
+            create(postfix_dovecot.connect(NAME, {"database": f"sqlite:///{place}"}, str(tmp_path)), OURS, [DOMAIN])
     for place in ("notes.txt", "."):
         with pytest.raises(Refused):
             read(postfix_dovecot.connect(NAME, {"database": f"sqlite:///{place}"}, str(tmp_path)))
+
+
+@pytest.mark.parametrize("place", ["pipe", "/dev/zero"])
+def test_a_pipe_or_device_is_not_opened(tmp_path: Path, place: str) -> None:
+    """What is no regular file would never answer, or act; it is refused for reading and writing."""
+    os.mkfifo(tmp_path / "pipe")
+    provider = postfix_dovecot.connect(NAME, {"database": f"sqlite:///{place}"}, str(tmp_path))
+    for act in (lambda: read(provider), lambda: create(provider, OURS, [DOMAIN])):
+        with pytest.raises(Refused, match="no regular file"):
+            act()
 
 
 @pytest.mark.parametrize(
@@ -636,6 +697,111 @@ def test_a_row_that_makes_no_sense_stops_its_domain_only(lite: System) -> None:
     lite.sql("UPDATE mailbox SET quota = 0")
     lite.sql("UPDATE alias SET goto = ' JANE@A.example , ,|sh,\"x y\"@b.test,' WHERE address = 'jane@a.example'")
     assert len(read(provider)[JANE.address].get("copies_to")) == 2
+
+
+ODD_ROWS = {
+    "a quota beyond all numbers": ("UPDATE mailbox SET quota = 9e999", "mailbox.quota"),
+    "a quota of half a byte": ("UPDATE mailbox SET quota = 0.5", "mailbox.quota"),
+    "bits beyond all numbers": ("UPDATE reconciler_dkim_key SET bits = 9e999", "reconciler_dkim_key.bits"),
+    "a name of bytes": ("UPDATE mailbox SET name = x'ff'", "mailbox.name"),
+    "a name that is no UTF-8": ("UPDATE mailbox SET name = CAST(x'4aff' AS TEXT)", "mailbox.name"),
+    "targets that are no UTF-8": ("UPDATE alias SET goto = CAST(x'4aff' AS TEXT)", "alias.goto"),
+    "targets of bytes": ("UPDATE alias SET goto = x'6140'", "alias.goto"),
+    "a flag that is text": ("UPDATE mailbox SET active = 'perhaps'", "mailbox.active"),
+    "a member of bytes": ("UPDATE reconciler_member SET access = x'00'", "reconciler_member.access"),
+    "a signer that is no UTF-8": (
+        "UPDATE reconciler_dkim_signing SET dkim_id = CAST(x'ff' AS TEXT)", "reconciler_dkim_signing.dkim_id",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ODD_ROWS)
+def test_an_odd_value_stops_its_domain_only(lite: System, case: str) -> None:
+    """Values too big or of another type are that domain's error, which names table, column and domain, and no hash."""
+    provider, there = lite.connect(), Scope("b.example", "b.example")
+    key = make("dkim_key", "s1._domainkey.a.example", "a.example", type="ed25519", bits=256)
+    signing = make("dkim_signing", "a.example", "a.example", selectors=["s1"])
+    create(provider, OURS, [DOMAIN, JANE, DESK, INFO, key, signing])
+    lite.set_hash("jane@a.example")
+    create(provider, there, [make("domain", "b.example", "b.example")])
+    statement, column = ODD_ROWS[case]
+    lite.sql(statement)
+    found = provider.read([OURS, there])
+    assert len(found["b.example"]) == 1
+    error = found["a.example"]
+    assert isinstance(error, Refused)
+    assert column in str(error)
+    assert "a.example" in str(error)
+    assert HASH not in str(error)
+    with pytest.raises(Refused, match=column):
+        apply(provider, OURS, change(INFO, None))
+
+
+def test_a_null_stops_its_domain_only(lite: System) -> None:
+    """In a database without NOT NULL a flag that nobody set is no answer; a name that nobody set is none."""
+    lite.sql("CREATE TABLE mailbox (domain, username, name, quota, active, password)")
+    lite.sql("INSERT INTO mailbox VALUES ('a.example', 'jane@a.example', NULL, 0, NULL, 'x')")
+    lite.sql("INSERT INTO mailbox VALUES ('b.example', 'bob@b.example', NULL, 0, 1, 'x')")
+    found = lite.connect().read([OURS, Scope("b.example", "b.example")])
+    assert isinstance(found["a.example"], Refused)
+    assert [thing.address.name for thing in found["b.example"]] == ["bob@b.example"]
+
+
+def test_a_value_that_cannot_be_bound_is_refused(system: System, provider) -> None:
+    """A quota beyond 64 bits and a name that no encoding can write are refused, and nothing is written."""
+    live = read(provider)[JANE.address]
+    for odd in ({"quota": 2**70}, {"name": "\udcff"}):
+        with pytest.raises(Refused):
+            apply(provider, OURS, change(INFO, None), change(live, live.having(**odd)))
+        assert read(provider)[JANE.address] == live
+        assert INFO.address in read(provider)
+
+
+@MARKS["postgresql"][0]
+def test_a_postgresql_that_knows_no_encoding(servers: Callable[[str], Server]) -> None:
+    """In a SQL_ASCII database text is read as UTF-8; where it is none only its domain is an error."""
+    url = servers("postgresql").fresh()
+    with closing(Sql(url)) as sql:
+        sql("CREATE DATABASE odd ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    url = f"{url.rpartition('/')[0]}/odd"
+    provider, there = postfix_dovecot.connect(NAME, {"database": url}, "/"), Scope("b.example", "b.example")
+    create(provider, OURS, [DOMAIN, JANE.having(name="Jané"), INFO])
+    create(provider, there, [make("domain", "b.example", "b.example")])
+    assert_live(provider, OURS, [DOMAIN, JANE.having(name="Jané"), INFO])
+    with closing(Sql(url)) as sql:
+        sql("UPDATE mailbox SET name = E'J\\xff'")
+    found = provider.read([OURS, there])
+    assert isinstance(found["a.example"], Refused)
+    assert len(found["b.example"]) == 1
+
+
+@MARKS["mariadb"][0]
+def test_binary_columns_are_not_an_empty_domain(servers: Callable[[str], Server]) -> None:
+    """Columns that give bytes are an error of their domain, never a domain without rows."""
+    url = servers("mariadb").fresh()
+    provider = postfix_dovecot.connect(NAME, {"database": url}, "/")
+    create(provider, OURS, [DOMAIN])
+    with closing(Sql(url)) as sql:
+        sql("ALTER TABLE domain MODIFY domain varbinary(255)")
+    assert isinstance(provider.read([OURS])["a.example"], Refused)
+
+
+@MARKS["mariadb"][0]
+@pytest.mark.parametrize("storage", ["MyISAM", "Aria"])
+def test_tables_without_transactions_are_read_and_never_written(servers: Callable[[str], Server], storage: str) -> None:
+    """Where half a batch could stay written nothing is, not even a missing table; the error says what to do."""
+    url = servers("mariadb").fresh()
+    provider = postfix_dovecot.connect(NAME, {"database": url}, "/")
+    create(provider, OURS, [DOMAIN, INFO.having(to=("x@y.test",))])
+    with closing(Sql(url)) as sql:
+        sql(f"ALTER TABLE alias CONVERT TO CHARACTER SET latin1, ENGINE={storage}")
+        sql("DROP TABLE quota2")
+        with pytest.raises(Refused, match="ALTER TABLE alias ENGINE=InnoDB"):
+            create(provider, OURS, [JANE])
+        assert sql("SHOW TABLES LIKE 'quota2'") == []
+        assert len(read(provider)) == 2
+        sql("ALTER TABLE alias CONVERT TO CHARACTER SET utf8mb4, ENGINE=InnoDB")
+    create(provider, OURS, [JANE])
 
 
 def test_an_address_in_a_foreign_domain_is_not_ours(lite: System) -> None:
@@ -712,6 +878,11 @@ def test_members_are_told_to_dovecot(lite: System, doveadm: Answers) -> None:
         (500, ""),
         (302, ""),
         (200, "no JSON"),
+        (200, "[" * 100_000),
+        (200, "[]"),
+        (200, "{}"),
+        (200, '[["doveadmResponse", [], "7"]]'),
+        (200, f'["{"x" * 9_000_000}"]'),
         (200, '[["error", {"type": "exitCode", "exitCode": 67}, "0"]]'),
     ],
 )
@@ -739,3 +910,51 @@ def test_doveadm_that_is_not_there(lite: System) -> None:
     with pytest.raises(ProviderError) as raised:
         create(provider, OURS, [DOMAIN, DESK])
     assert "geheim" not in "".join(texts(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "path"),
+    [
+        ("http://127.0.0.1:8080", "127.0.0.1", 8080, "/doveadm/v1"),
+        ("http://[::1]", "::1", 80, "/doveadm/v1"),
+        ("https://[2001:db8::1]:8443/", "2001:db8::1", 8443, "/doveadm/v1"),
+        ("https://mail.example/behind/", "mail.example", 443, "/behind/doveadm/v1"),
+    ],
+)
+def test_where_doveadm_is(url: str, host: str, port: int, path: str) -> None:
+    """An IPv6 address stands in brackets and needs no port."""
+    place = _doveadm.place(url)
+    assert (place.host, place.port, place.path) == (host, port, path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "mail.example",
+        "ftp://x",
+        "http://",
+        "http://[::1",
+        "http://x:99999",
+        "http://x:0",
+        "http://x:y",
+        "http://x?q",
+    ],
+)
+def test_a_doveadm_url_that_cannot_be_is_refused(url: str) -> None:
+    """When connecting, not in the middle of an apply."""
+    with pytest.raises(Refused, match=r"`doveadm\.url`"):
+        postfix_dovecot.connect(NAME, {"database": "sqlite:///x", "doveadm": {"url": url, "api_key": "geheim"}}, "/")
+
+
+def test_a_host_that_cannot_be_asked_is_a_provider_error(lite: System) -> None:
+    """A name that no resolver takes is an answer of the network, not a crash."""
+    for url in (f"http://{'a' * 70}.example", "http://ho\u2028st", "http://a\x7fb"):
+        provider = lite.connect(doveadm={"url": url, "api_key": "geheim"})
+        with pytest.raises(ProviderError):
+            create(provider, OURS, [DOMAIN, DESK])
+        lite.sql("DELETE FROM mailbox")
+        lite.sql("DELETE FROM alias")
+        lite.sql("DELETE FROM domain")
+        lite.sql("DELETE FROM reconciler_mailbox")
+        lite.sql("DELETE FROM reconciler_member")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import stat
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,6 +156,135 @@ def test_a_cname_has_its_name_alone(file: Path, zones: zone_files.ZoneFiles) -> 
     gone = [change(live[record(f"{kind}/shop.a.example").address], None) for kind in ("A", "AAAA")]
     apply(zones, OURS, *gone, change(None, record("CNAME/shop.a.example", "a.test.")))
     assert "CNAME/shop.a.example" in values(zones)
+
+
+def test_a_cname_has_one_value(file: Path, zones: zone_files.ZoneFiles) -> None:
+    """Two values for a type that has one are refused whole, on a new name and on one that is there."""
+    two = record("CNAME/web.a.example", "a.test.", "b.test.")
+    with pytest.raises(Refused, match="can have one value, not 2"):
+        create(zones, OURS, [MX, two])
+    assert file.read_text() == ZONE
+    one = record("CNAME/web.a.example", "a.test.")
+    create(zones, OURS, [one])
+    before = file.read_text()
+    with pytest.raises(Refused, match="can have one value, not 2"):
+        apply(zones, OURS, change(one, two))
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize("extra", ["", "$GENERATE 1-2 n$ A 192.0.2.$\n"])
+def test_a_second_cname_is_not_hidden(file: Path, zones: zone_files.ZoneFiles, extra: str) -> None:
+    """A name with two CNAMEs is its domain's error, because servers refuse that zone; the same one twice is one."""
+    file.write_text(f"{ZONE}web CNAME a.test.\nweb CNAME b.test.\n{extra}")
+    error = zones.read([OURS])["a.example"]
+    assert isinstance(error, ProviderError)
+    assert "web.a.example. has two CNAME records" in str(error)
+    file.write_text(f"{ZONE}web CNAME a.test.\nweb CNAME a.test.\n{extra}")
+    assert values(zones)["CNAME/web.a.example"] == ("a.test.",)
+
+
+def test_many_aliases_are_read_at_once(file: Path, zones: zone_files.ZoneFiles) -> None:
+    """The time to read and change a zone grows with its records, not with their square."""
+    file.write_text(ZONE + "".join(f"n{number} CNAME web.a.test.\nmany A 192.0.2.1\n" for number in range(20_000)))
+    start = time.process_time()
+    assert len(values(zones)) > 20_000
+    create(zones, OURS, [record(f"A/new{number}.a.example", "192.0.2.1") for number in range(300)])
+    assert time.process_time() - start < 5  # seconds; the square took minutes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "$GENERATE 1-99999999 n$ A 192.0.2.1",
+        "$generate 0-65536 n$ A 192.0.2.1",
+        "$GENERATE 1-40000 n$ A 192.0.2.1\n$GENERATE 1-40000 m$ A 192.0.2.1",
+        "($GENERATE 1-99999999 n$ A 192.0.2.1)",
+        "$GENERATE (\n1-99999999 n$ A 192.0.2.1)",
+        "$GENERATE 1-9999999999999999999999 n$ A 192.0.2.1",
+    ],
+)
+def test_a_flood_of_generated_records_is_not_expanded(file: Path, zones: zone_files.ZoneFiles, line: str) -> None:
+    """More than 65,536 of them are their domain's error before any is made; a step counts."""
+    file.write_text(f"{ZONE}{line}\n")
+    start = time.process_time()
+    error = zones.read([OURS])["a.example"]
+    assert isinstance(error, ProviderError)
+    assert re.search(r"a\.example\.zone:1[34]: \$GENERATE", str(error))
+    assert time.process_time() - start < 2
+    file.write_text(f"{ZONE}$GENERATE 0-99999/50000 n$ A 192.0.2.1 ; $GENERATE 1-99999999\n")
+    assert {"A/n0.a.example", "A/n50000.a.example"} < values(zones).keys()
+
+
+@pytest.mark.parametrize("what", ["pipe", "device", "folder"])
+def test_what_is_no_regular_file_is_not_opened(file: Path, zones: zone_files.ZoneFiles, what: str) -> None:
+    """A pipe would never answer and a device never end: both are refused for reading and writing."""
+    file.unlink()
+    make_it = {"pipe": lambda: os.mkfifo(file), "device": lambda: file.symlink_to("/dev/zero"), "folder": file.mkdir}
+    make_it[what]()
+    with pytest.raises(Refused, match="no regular file"):
+        values(zones)
+    with pytest.raises(Refused, match="no regular file"):
+        create(zones, OURS, [MX])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x LOC 60 0 0 N 5 0 0 E 1e999m", "x APL 1:10.0.0.0/99999", "x TYPE65535 \\# 99999999 00", "x NAPTR 1 1 a",
+        "x WKS 1.2.3.4 6 99999999", "x 99999999999999999999999999999999999999999w A 1.2.3.4", "x HINFO " + "\\0" * 9,
+    ],
+)  # fmt: skip
+def test_whatever_stands_in_a_file_stops_no_other_domain(file: Path, zones: zone_files.ZoneFiles, line: str) -> None:
+    """What makes a parser stumble is its domain's error or stands for itself; no change crashes."""
+    file.write_text(f"{ZONE}{line}\n")
+    (file.parent / "b.example.zone").write_text(ZONE)
+    answer = zones.read([OURS, Scope("b.example", "b.example")])
+    assert isinstance(answer["a.example"], tuple | ProviderError)
+    assert isinstance(answer["b.example"], tuple)
+    with suppress(ProviderError):
+        create(zones, OURS, [MX])
+
+
+@pytest.mark.parametrize(
+    "soa", ['SOA "a(b" c 1 2 3 4 5', "SOA a b", 'SOA "a b" c 1 2 3 4 5', f"SOA a b {'9' * 5000} 2 3 4"]
+)
+def test_an_odd_soa_is_refused(file: Path, zones: zone_files.ZoneFiles, soa: str) -> None:
+    """Where the serial cannot be found for sure, nothing is written."""
+    text = f"$TTL 60\n@ {soa}\n"
+    file.write_text(text)
+    with pytest.raises(Refused):
+        create(zones, OURS, [MX])
+    assert file.read_text() == text
+
+
+def test_a_value_beyond_the_alphabet_is_refused(file: Path, zones: zone_files.ZoneFiles) -> None:
+    """What no zone file can hold is refused like any other value, nothing is written."""
+    for name, value in [("HINFO/a.example", '"ü" "名"'), ("CAA/a.example", '0 issue "名"'), ("SPF/a.example", '"名"')]:
+        with pytest.raises(Refused):
+            create(zones, OURS, [record(name, value)])
+    assert file.read_text() == ZONE
+
+
+def test_a_folder_without_locks_is_an_error(
+    file: Path, zones: zone_files.ZoneFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems have none."""
+
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(Unreachable, match="No locks available"):
+        create(zones, OURS, [MX])
+    assert file.read_text() == ZONE
+
+
+def test_a_server_that_fails_without_a_word_is_an_error(file: Path) -> None:
+    """An exit code alone says that the zone was not taken."""
+    zones = zone_files.ZoneFiles(NAME, file.parent, reload=["false"])
+    with pytest.raises(ProviderError, match="exit code 1"):
+        create(zones, OURS, [MX])
+    assert file.read_text() == ZONE
 
 
 def test_a_value_cannot_smuggle_in_a_record(file: Path, zones: zone_files.ZoneFiles) -> None:

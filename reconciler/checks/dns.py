@@ -1,0 +1,63 @@
+"""Checks over what a tenant's records say together, and whose names they stand at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.findings import Rule
+from reconciler.kinds.record import label, rtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.findings import Finding
+    from reconciler.model import Resource, State
+
+NULL_MX = Rule(
+    "DN001",
+    "error",
+    "Addresses on a domain that takes no mail",
+    "Declare a real MX, or take the addresses out (RFC 7505).",
+)
+NOT_ITS_OWN = Rule(
+    "DN002", "error", "A record at another domain's name", "Write it in that domain's own file under dns/."
+)
+NULL = ("0 .",)
+
+
+def check(tenant: str, state: State, domains: Mapping[str, str]) -> Iterator[Finding]:
+    """Every finding of this theme. `domains` says which tenant each domain of the estate belongs to."""
+    for address, resource in state.items():
+        if address.kind == "record":
+            yield from _not_its_own(tenant, resource, domains)
+            if resource.get("values") == NULL:
+                yield from _null_mx(resource, state)
+
+
+def holder(name: str, domain: str, domains: Mapping[str, str]) -> str:
+    """The nearest declared domain at or above a host name that lies at or below `domain`."""
+    while name != domain and name not in domains and "." in name:
+        name = name.partition(".")[2]
+    return name
+
+
+def _not_its_own(tenant: str, resource: Resource, domains: Mapping[str, str]) -> Iterator[Finding]:
+    name = label(resource.address.name)
+    nearest = holder(name, resource.domain, domains)
+    if nearest != resource.domain:
+        assert resource.origin is not None
+        whose = "this tenant" if domains[nearest] == tenant else f"the tenant {domains[nearest]}"
+        what = f"{name} belongs to {nearest}, a domain of {whose}."
+        yield NOT_ITS_OWN.at(resource.address.name, what, resource.origin)
+
+
+def _null_mx(resource: Resource, state: State) -> Iterator[Finding]:
+    name = resource.address.name
+    if rtype(name) != "MX" or label(name) != resource.domain:
+        return
+    found = [a for a, r in state.items() if a.kind in {"mailbox", "alias"} and r.domain == resource.domain]
+    if found:
+        assert resource.origin is not None
+        yield NULL_MX.at(
+            resource.domain, f"Its MX is `0 .`, and it has {len(found)}, first {found[0].name}.", resource.origin
+        )

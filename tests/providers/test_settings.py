@@ -1,0 +1,103 @@
+"""Settings of providers are judged by type and form when the estate is validated, and again when it connects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler import providers
+from reconciler.agency import Agency
+from reconciler.errors import ProviderError
+from reconciler.providers import _settings
+
+LITE, ZONES = {"database": "sqlite:///x"}, {"directory": "zones"}
+API = {"url": "http://[::1]:8080", "api_key": {"env": "KEY"}}
+WRONG: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = [
+    ("zone_files", {"directory": 5}, ("directory",)),
+    ("zone_files", {"directory": ""}, ("directory",)),
+    ("zone_files", {"directory": ["zones"]}, ("directory",)),
+    ("zone_files", {"directory": {"env": 5}}, ("directory",)),
+    ("zone_files", {"directory": {"env": "A", "file": "B"}}, ("directory",)),
+    ("zone_files", {**ZONES, "nameservers": "ns1.agency.example"}, ("nameservers",)),
+    ("zone_files", {**ZONES, "nameservers": []}, ("nameservers",)),
+    ("zone_files", {**ZONES, "nameservers": {"env": "X"}}, ("nameservers",)),
+    ("zone_files", {**ZONES, "nameservers": ["ns1.agency.example", 5]}, ("nameservers", 1)),
+    ("zone_files", {**ZONES, "nameservers": ["ns 1"]}, ("nameservers", 0)),
+    ("zone_files", {**ZONES, "nameservers": [".".join(["a" * 60] * 5)]}, ("nameservers", 0)),
+    ("zone_files", {**ZONES, "reload": ["nsd"]}, ("reload",)),
+    ("zone_files", {**ZONES, "reload": "rm"}, ("reload",)),
+    ("zone_files", {**ZONES, "reload": "nsd", "control": True}, ("control",)),
+    ("postfix_dovecot", {"database": 5}, ("database",)),
+    ("postfix_dovecot", {"database": "mail.sqlite"}, ("database",)),
+    ("postfix_dovecot", {"database": "mysql://geheim@[::1/x"}, ("database",)),
+    ("postfix_dovecot", {**LITE, "password": 12345}, ("password",)),
+    ("postfix_dovecot", {**LITE, "login_block": {"side_table": True}}, ("login_block",)),
+    ("postfix_dovecot", {**LITE, "doveadm": "http://127.0.0.1"}, ("doveadm",)),
+    ("postfix_dovecot", {**LITE, "doveadm": {"url": "http://x"}}, ("doveadm",)),
+    ("postfix_dovecot", {**LITE, "doveadm": {**API, "key": "x"}}, ("doveadm",)),
+    ("postfix_dovecot", {**LITE, "doveadm": {**API, "api_key": 5}}, ("doveadm", "api_key")),
+    ("postfix_dovecot", {**LITE, "doveadm": {**API, "url": "ftp://x"}}, ("doveadm", "url")),
+    ("postfix_dovecot", {**LITE, "doveadm": {**API, "url": "http://x:geheim"}}, ("doveadm", "url")),
+    ("memory", {"file": 5}, ("file",)),
+    ("memory", {"side": "both"}, ("side",)),
+]
+RIGHT = [
+    ("zone_files", {"directory": {"env": "ZONES"}, "reload": {"file": "which"}, "control": "/etc/nsd/nsd.conf"}),
+    (
+        "zone_files",
+        {**ZONES, "nameservers": ["ns1.agency.example.", "ns2.Bücher.example", "localhost"], "reload": "nsd"},
+    ),
+    ("postfix_dovecot", {"database": {"env": "URL"}, "password": {"file": "pw"}, "login_block": "lock_hash"}),
+    ("postfix_dovecot", {"database": "postgresql://u:p%40@[::1]:5432/mail?sslmode=require", "doveadm": API}),
+    ("postfix_dovecot", {**LITE, "doveadm": {"url": {"env": "URL"}, "api_key": {"file": "key"}}}),
+    ("memory", {"file": "world.json", "side": "dns"}),
+]
+
+
+def found(type_: str, settings: dict[str, Any]) -> list[Any]:
+    side = "dns" if type_ == "zone_files" else "mail"
+    return list(_settings.check(Agency({"providers": {side: {"it": {"type": type_, **settings}}}})))
+
+
+@pytest.mark.parametrize(("type_", "settings", "path"), WRONG)
+def test_a_setting_of_the_wrong_type_is_found(
+    type_: str, settings: dict[str, Any], path: tuple[str | int, ...]
+) -> None:
+    """At its place, without its value, and connecting with it is refused."""
+    (finding,) = found(type_, settings)
+    assert (finding.code, finding.origin.path[3:]) == ("IN226", path)
+    assert "geheim" not in finding.detail
+    with pytest.raises(ProviderError):
+        providers.connect("it", type_, settings, "/")
+
+
+@pytest.mark.parametrize(("type_", "settings"), RIGHT)
+def test_settings_that_can_be_are_fine(type_: str, settings: dict[str, Any]) -> None:
+    """What stands in the environment or a file is known later."""
+    assert found(type_, settings) == []
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.text(max_size=12), st.integers(), st.booleans(), st.sampled_from(["http://[::1]", "sqlite:///x", "nsd"])
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["env", "file", "url", "api_key"]), inner, max_size=3),
+    ),
+    max_leaves=5,
+)
+
+
+@pytest.mark.fuzz
+@given(st.sampled_from(providers.types()), st.data())
+def test_no_setting_makes_it_crash(type_: str, data: Any) -> None:
+    """Whatever YAML can say becomes findings, and without any it connects."""
+    module = providers.module(type_)
+    names = sorted((module.REQUIRED | module.OPTIONAL) - {"read_only"})
+    settings = data.draw(st.fixed_dictionaries({}, optional=dict.fromkeys(names, VALUES)))
+    if not found(type_, settings) and not any(isinstance(value, dict) for value in settings.values()):
+        providers.connect("it", type_, settings, "/").close()
