@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 
 import pytest
+from markdown_it import MarkdownIt
 
 from reconciler import runner
 from reconciler.ledger import FORMAT
@@ -79,7 +79,7 @@ def test_a_size_that_no_database_holds_is_refused(tmp_path):
 
 def test_a_kept_mailbox_is_nobody_elses(tmp_path):
     """Tom's retired box cannot become another person's: it holds his mail and his password."""
-    estate = make(tmp_path / "estate", northwind()).applied({}, mail({"jane": "{owner: jane}"}))
+    estate = make(tmp_path / "estate", northwind()).applied({}).applied(mail({"jane": "{owner: jane}"}))
     estate.write(mail({"jane": "{owner: jane}", "tom": "{owner: jane}"}))
     assert "PL220" in codes(estate.one()["findings"])
     assert estate.apply().code == 3
@@ -212,7 +212,7 @@ def test_a_move_takes_everything_along_or_is_refused(tmp_path):
     }
     estate.write({NORTHWIND: None, NORTHWIND_DNS: None, **moved})
     assert codes(estate.one()["findings"]) == {"PL221"}
-    assert estate.apply().code == 3
+    assert estate.apply("--tenant", "northwind", "--yes").code == 3
     whole = mail(more="aliases:\n  info: [jane]\n")[NORTHWIND]
     estate.write({NORTHWIND.replace("northwind/", "newco/", 1): whole})
     plan = {one["tenant"]: one for one in estate.plan()["tenants"]}
@@ -298,8 +298,9 @@ def test_a_folder_name_cannot_write_into_the_report(tmp_path):
     estate = make(tmp_path / "estate", northwind(), {f"tenants/{name}/tenant.yaml": "tenant: x\n" for name in names})
     text, markdown = estate.run("plan").out, estate.run("plan", "--format", "markdown").out
     assert "\x1b" not in text + markdown
-    assert not re.search(r"^## Plan: nothing", markdown, re.MULTILINE)
-    assert "<img" not in re.sub(r"`+[^`]*`+", "", markdown)
+    html = MarkdownIt("commonmark").render(markdown)
+    assert [line for line in html.splitlines() if line.startswith("<h2>")] == ["<h2>Plan: 9 changes</h2>"]
+    assert "<img" not in html
 
 
 def test_the_file_for_the_answer_is_opened_before_the_work(tmp_path):
