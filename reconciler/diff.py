@@ -215,7 +215,9 @@ def _side_by_side(thing: Thing) -> Outcome:
     takeover = not thing.known or any(part.takeover for part, _ in parts.values())
     conflict = any(part.conflict for part, _ in parts.values())
     enforced = thing.context.enforce and bool(drift)
-    change = thing.change(aim, entry, reason="drift" if enforced and _only_drift(thing, parts) else "declared")
+    change = thing.change(
+        thing.left(aim), entry, reason="drift" if enforced and _only_drift(thing, parts) else "declared"
+    )
     if conflict:
         findings = (*findings, thing.finding(CONFLICT, _fields_text(change)))
     return Outcome(replace(change, conflict=conflict, takeover=takeover), None, drift, findings=findings)

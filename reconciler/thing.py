@@ -56,6 +56,12 @@ class Thing:
             before=MISSING if base is None else base.before.get(row.name, MISSING),
         )
 
+    def left(self, aim: Resource) -> Resource | None:
+        """The aim, or None where nothing of ours would be left in a value that several owners share."""
+        rows = [(row, row.elements(self.address.name)) for row in self.kind.attributes]
+        emptied = any(elements and elements.shared and not aim.get(row.name) for row, elements in rows)
+        return None if emptied else aim
+
     def said(self, row: Attribute) -> Value:
         return MISSING if self.git is None else self.git.get(row.name)
 

@@ -654,3 +654,16 @@ def test_a_set_we_share_keeps_its_ttl() -> None:
     alone = Part(said, entry(said), txt("v=spf1 -all", ttl=900)).outcome(enforce=True)
     assert alone.change is not None
     assert set(alone.change.fields) == {"ttl"}
+
+
+def test_the_last_value_that_goes_takes_the_set_along() -> None:
+    """One of our two TXT values was removed by hand and Git drops the other: the set is deleted, not emptied."""
+    world, name = World(), "TXT/a.example"
+    both = record(name, "site=2", "v=spf1 -all")
+    converge(world, [domain("a.example"), both])
+    world.put(world.live[both.address].having(values=("v=spf1 ~all",)))
+    state = [domain("a.example"), record(name, "site=2")]
+    plan = world.plan(state)
+    assert [(change.action, change.aim) for change in plan.changes] == [("delete", None)]
+    assert world.apply(plan).failed == []
+    assert [drift.field for drift in world.plan(state).drift] == ["exists"]

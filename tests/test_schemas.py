@@ -224,9 +224,7 @@ KEYWORDS = {
     *["properties", "required", "additionalProperties", "propertyNames", "if", "then", "else", "not"],
     *["$schema", "$id", "$ref", "$defs", "title", "description"],
 }
-SCHEMAS = {
-    name: json.loads((schema.shipped("schemas") / f"{name}.schema.json").read_bytes()) for name in schema.NAMES
-}
+SCHEMAS = {name: json.loads((schema.shipped("schemas") / f"{name}.schema.json").read_bytes()) for name in schema.NAMES}
 
 
 def parts(node):

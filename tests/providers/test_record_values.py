@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.kinds import record
 from reconciler.providers import zone_files
+from tests import estates
 from tests.providers.contract import NAME, OURS, create, make, read
 from tests.servers import binary, need
 
@@ -53,6 +54,18 @@ def test_what_no_server_takes_is_refused_where_it_is_written(type_: str, text: s
     """With a reason, before anything is planned."""
     with pytest.raises(ValueError, match=why):
         record.check_value(type_, text)
+
+
+def test_a_cname_that_is_declared_has_one_value(tmp_path: Path) -> None:
+    """The record is named; said twice it is still one."""
+    said = "records:\n  - {name: web, type: CNAME, values: [%s]}\n"
+    estate = estates.make(tmp_path / "estate", estates.northwind(), estates.dns(said % "a.test., b.test."))
+    run = estate.run("validate", "--format", "json")
+    found = [finding for finding in run.json["findings"] if finding["code"] == "IN210"]
+    assert [finding["subject"] for finding in found] == ["CNAME/web.northwind.example"]
+    assert "A CNAME has one value; here are 2." in found[0]["detail"]
+    estate.write(estates.dns(said % "a.test., A.Test."))
+    assert estate.run("validate").code == 0
 
 
 @pytest.mark.parametrize(
