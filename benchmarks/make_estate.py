@@ -114,7 +114,7 @@ def commit_all(root: Path) -> None:
     who = {f"GIT_{role}_{part}": value for role in ("AUTHOR", "COMMITTER") for part, value in _WHO.items()}
     env = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
     for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "The estate"), ("gc", "-q")):
-        subprocess.run(["git", *command], cwd=root, env=env, check=True)
+        subprocess.run(["git", "-c", "gc.auto=0", *command], cwd=root, env=env, check=True)
 
 
 _WHO = {"NAME": "Bela Varga", "EMAIL": "bela@agency.example", "DATE": "2026-11-24T09:00:00+00:00"}
