@@ -169,7 +169,9 @@ class Plan:
     as_of: str
     tenants: tuple[TenantPlan, ...]
     findings: tuple[Finding, ...] = ()
-    authors: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # {file: (commit, author) of its last change}
+    authors: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # {file, or address of a removal: (commit, author)}
     differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
     worktree: bool = False  # the working tree was read, not the commit
 

@@ -19,6 +19,7 @@ from reconciler import apply as applying
 from reconciler import runner
 from reconciler.changes import Change, Checked, Links, Plan, Result, TenantPlan, TenantResult
 from reconciler.drafts import authors, in_order, plan_some
+from reconciler.removed import placed, removed
 from reconciler.review import digest, tenant_digest
 from reconciler.session import CHUNK, Session
 
@@ -64,13 +65,16 @@ def plan(request: Request) -> Plan:
             replace(found, findings=in_order([*found.findings, *across.get(found.tenant, ())]))
             for _, found in sorted(parts, key=lambda part: part[1].tenant)
         ]
+        gone = removed(session, tenants)
+        tenants = [placed(found, gone) for found in tenants]
+        written = {str(address): (commit, author) for address, (_, commit, author) in gone.items()}
         return Plan(
             commit=session.estate.commit,
             read_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             as_of=session.today,
             tenants=tuple(tenants),
             findings=in_order(session.findings),
-            authors=authors(session, tenants),
+            authors=authors(session, tenants) | written,
             differing=tuple(differing()),
             worktree=request.worktree,
         )

@@ -185,12 +185,20 @@ class Repository:
             return {}
         # The answer of a big first plan names thousands of files: beyond what a command line takes, ask for all.
         some = paths if len(paths) <= _PIPELINE else ("reconciler.yaml", "domain-templates", "tenants")
-        options = ("--format=%H%x00%an", "--no-show-signature", "--name-only", "--no-renames", "--relative", "-z")
+        return _authors(self._log(base, commit, some, "--name-only", "--no-renames", "--relative"))
+
+    def commits(self, base: str | None, commit: str, paths: Sequence[str]) -> list[tuple[str, str]]:
+        """(commit, author) of each commit after `base` that touched one of the paths, newest first."""
+        fields = self._log(base, commit, paths).split("\0") if commit != UNBORN else []
+        return list(zip(fields[0::2], fields[1::2], strict=False))
+
+    def _log(self, base: str | None, commit: str, paths: Sequence[str], *options: str) -> str:
+        command = ("log", "--format=%H%x00%an", "--no-show-signature", "-z", *options)
         try:
-            listing = self.git("log", *options, commit if base is None else f"{base}..{commit}", "--", *some)
+            listing = self.git(*command, commit if base is None else f"{base}..{commit}", "--", *paths)
         except subprocess.CalledProcessError:  # `base` was applied from another clone
-            listing = self.git("log", *options, commit, "--", *some)
-        return _authors(listing.decode(errors="replace"))
+            listing = self.git(*command, commit, "--", *paths)
+        return listing.decode(errors="replace")
 
     def close(self) -> None:
         """End the reading process."""

@@ -216,7 +216,6 @@ def test_what_is_created_comes_from_nothing(found):
     assert change["fields"]["state"] == {"from": None, "to": "active"}
 
 
-@pytest.mark.xfail(reason="the ledger keeps the line as of the last change of the thing, not as of its last commit")
 def test_a_removal_names_the_line_it_had_last(found):
     """Lines above it that went in other commits moved it up: the line is the one of the commit before the removal."""
     assert change_of(found, "old@northwind.example")["origin"]["line"] == 9

@@ -22,7 +22,7 @@ SHELL = (
     {"cli"},
     {"output"},
     {"engine"},
-    {"drafts"},
+    {"drafts", "removed"},
     {"session"},
     {"estate", "runner", "starter"},
     {"tenant_files"},

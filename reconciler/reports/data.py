@@ -77,9 +77,10 @@ def _addresses(steps: Sequence[Step], what: str) -> list[str]:
 
 
 def change(found: Change, authors: Mapping[str, tuple[str, str]]) -> Data:
-    """One change; `authors` says who last changed the file it comes from."""
+    """One change; `authors` says who took it out (by its address), or last changed the file it comes from."""
     address, origin = found.address, found.origin
-    commit, author = authors.get(origin.file if origin else "", (None, None))
+    written = authors.get(str(address)) or authors.get(origin.file if origin else "")
+    commit, author = written or (None, None)
     return {
         "address": str(address),
         "tenant": found.tenant,
