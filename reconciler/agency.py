@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
@@ -29,37 +30,37 @@ UNKNOWN_DEFAULT = Rule("IN208", "error", "Provider is not defined", "Add it unde
 UNKNOWN_SERVER = Rule("IN207", "error", "Server is not defined", "Add it under `servers`, or correct the name.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Agency:
     """The agency's file. `data` is what it says; the rest is derived once."""
 
     data: Mapping[str, Any]
 
-    @property
+    @cached_property
     def providers(self) -> dict[str, tuple[str, Mapping[str, Any]]]:
         """{name: (side, settings)}; the side is `mail` or `dns`."""
         sides = self.data.get("providers", {})
         return {name: (side, settings) for side, named in sides.items() for name, settings in named.items()}
 
-    @property
+    @cached_property
     def defaults(self) -> Mapping[str, Any]:
         return self.data.get("defaults", {})  # type: ignore[no-any-return]
 
-    @property
+    @cached_property
     def servers(self) -> Mapping[str, Any]:
         return self.data.get("servers", {})  # type: ignore[no-any-return]
 
-    @property
+    @cached_property
     def inside(self) -> frozenset[str]:
         """Domains outside the estate that count as inside."""
         return frozenset(canonical.domain(name) for name in self.data.get("inside", ()))
 
-    @property
+    @cached_property
     def ids(self) -> frozenset[str]:
         """Every person and team of the agency."""
         return frozenset((*self.data.get("people", {}), *self.data.get("teams", {})))
 
-    @property
+    @cached_property
     def persons(self) -> frozenset[str]:
         return frozenset(self.data.get("people", {}))
 

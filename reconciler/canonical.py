@@ -34,6 +34,7 @@ def domain(text: str) -> str:
         return lowered
 
 
+@lru_cache(maxsize=65536)
 def address(text: str, default_domain: str = "") -> str:
     """`jane`, `Jane@Bücher.example` or `@a.example` (a catch-all) as a full canonical address."""
     local, at, host = text.rpartition("@")
@@ -47,6 +48,7 @@ def domain_of(name: str) -> str:
     return name.rpartition("@")[2]
 
 
+@lru_cache(maxsize=65536)
 def base_address(text: str) -> str:
     """The address that answers for a plus address (RFC 5233): `jane+x@a.example` is `jane@a.example`'s."""
     local, _, host = text.rpartition("@")
@@ -77,6 +79,7 @@ def _check_a_label(text: str, label: str) -> None:
         raise ValueError(f"{text!r}: {label!r} is not a valid A-label ({error})") from None
 
 
+@lru_cache(maxsize=65536)
 def check_address(text: str, default_domain: str = "") -> str:
     """The canonical form of an address a person wrote. Raises ValueError saying what is wrong with it."""
     full = address(text, default_domain)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.changes import Change, Facts, Links, Step, TenantPlan
+from reconciler.changes import Change, Facts, Step, TenantPlan
 from reconciler.errors import LedgerError, ProviderError
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.ledger import Ledger
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref from a backup or another clone.")
 
 
-def plan_some(session: Session, names: Sequence[str]) -> list[tuple[Links, TenantPlan]]:
-    """The plans of a few tenants, read together: one call per provider for all of them."""
+def plan_some(session: Session, names: Sequence[str]) -> list[tuple[bool, TenantPlan]]:
+    """(whether it points outward, its plan) of a few tenants, read together: one call per provider for all of them."""
     ledgers = session.ledgers.read({name: session.tips.get(name) for name in names})
     drafts = [_Draft(session, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
     live = session.world.read({pair: None for draft in drafts for pair in draft.asked})
-    return [(draft.links, draft.plan(live)) for draft in drafts]
+    return [(draft.outward, draft.plan(live)) for draft in drafts]
 
 
 def in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -41,7 +41,7 @@ class _Draft:
 
     def __init__(self, session: Session, tenant: Tenant, compiled: Compiled, ledger: Ledger | LedgerError) -> None:
         self.session, self.tenant, self.compiled = session, tenant, compiled
-        self.facts, self.links = _facts(session, tenant), session.links(tenant, compiled)
+        self.facts, self.outward = _facts(session, tenant), session.points_outward(compiled)
         if isinstance(ledger, LedgerError):
             origin = Origin(f"tenants/{compiled.tenant}/tenant.yaml", line=1, column=1)
             compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import apply as applying
 from reconciler import runner
-from reconciler.changes import Change, Checked, Links, Plan, Result, TenantPlan, TenantResult
+from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.removed import placed, removed
 from reconciler.review import digest, tenant_digest
@@ -36,14 +36,14 @@ def validate(request: Request) -> Checked:
     with Session(request) as session:
         differing = session.differing()
 
-        def job(names: Sequence[str]) -> list[tuple[Links, list[Finding]]]:
-            return [(session.links(*both), both[1].findings) for both in session.compiled(names)]
+        def job(names: Sequence[str]) -> list[tuple[str, bool, list[Finding]]]:
+            return [(c.tenant, session.points_outward(c), c.findings) for _, c in session.compiled(names)]
 
         parts = session.over_tenants(job)
-        across = session.across([links for links, _ in parts])
+        across = session.across([name for name, outward, _ in parts if outward])
         findings = [
             *session.findings,
-            *(f for _, found in parts for f in found),
+            *(f for _, _, found in parts for f in found),
             *(f for x in across.values() for f in x),
         ]
         return Checked(
@@ -56,11 +56,11 @@ def plan(request: Request) -> Plan:
     with Session(request) as session:
         differing = session.differing()
 
-        def job(names: Sequence[str]) -> list[tuple[Links, TenantPlan]]:
+        def job(names: Sequence[str]) -> list[tuple[bool, TenantPlan]]:
             return plan_some(session, names)
 
         parts = session.over_tenants(job)
-        across = session.across([links for links, _ in parts])
+        across = session.across([found.tenant for outward, found in parts if outward])
         tenants = [
             replace(found, findings=in_order([*found.findings, *across.get(found.tenant, ())]))
             for _, found in sorted(parts, key=lambda part: part[1].tenant)

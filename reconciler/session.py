@@ -96,10 +96,14 @@ class Session:
         outward = tuple((name, to, self.estate.located(tenant, origin)) for name, to, origin in found.outward)
         return replace(found, outward=outward)
 
-    def across(self, links: Sequence[Links]) -> dict[str, list[Finding]]:
-        """{tenant: findings} of the checks over all tenants. With `--tenant`, those pointed at are looked up too."""
-        known = {link.tenant: link for link in links}
-        holders = {self.estate.domains[to.rpartition("@")[2]] for link in links for _, to, _ in link.outward}
+    def points_outward(self, compiled: Compiled) -> bool:
+        """Whether a tenant leaves anything to be checked over all tenants."""
+        return across.points_outward(compiled, self.estate.domains)
+
+    def across(self, names: Sequence[str]) -> dict[str, list[Finding]]:
+        """{tenant: findings} of the checks over all tenants, for those that point outward; both sides are looked up."""
+        known = {compiled.tenant: self.links(tenant, compiled) for tenant, compiled in self.compiled(names)}
+        holders = {self.estate.domains[to.rpartition("@")[2]] for link in known.values() for _, to, _ in link.outward}
         for tenant, compiled in self.compiled(sorted(holders - known.keys())):
             known[compiled.tenant] = replace(self.links(tenant, compiled), outward=())
         found: dict[str, list[Finding]] = {}

@@ -8,11 +8,11 @@ second wall. Templates are compiled once; rendering a domain is a few microsecon
 
 from __future__ import annotations
 
-import hashlib
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from reconciler import mta_sts
 from reconciler.checks.declared import FILE_NAME
 from reconciler.compile import NO_TEMPLATE, TemplateError
 from reconciler.findings import Origin, Rule, did_you_mean
@@ -53,7 +53,8 @@ class Template:
     def __init__(self, name: str, document: Document) -> None:
         self.name, self.document = name, document
         self.data: Mapping[str, Any] = document.data
-        self._compiled: dict[str, Callable[..., str]] = {}
+        self._compiled: dict[str, tuple[Callable[..., str], tuple[str, ...]]] = {}  # with the names it uses
+        self._rendered: dict[tuple[Any, ...], str] = {}
 
     def check(self) -> Iterator[Finding]:
         """What is wrong with its name and its expressions."""
@@ -70,7 +71,7 @@ class Template:
         """The template's records, DKIM keys and role addresses for one domain. Raises TemplateError."""
         values = self._parameters(parameters, facts)
         names = {**values, "domain": facts["domain"], "server": facts["server"]}
-        names["mta_sts_id"] = mta_sts_id(str(values.get("mta_sts", "off")), facts["server"].get("mx", ()))
+        names["mta_sts_id"] = mta_sts.policy_id(str(values.get("mta_sts", "off")), facts["server"].get("mx", ()))
         records = tuple(
             self._record(record, names, facts) for record in self.data.get("records", ()) if _holds(record, values)
         )
@@ -122,13 +123,24 @@ class Template:
         return self._text(node, names, facts)
 
     def _text(self, text: str, names: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-        from jinja2 import TemplateError as JinjaError
+        from jinja2.meta import find_undeclared_variables
 
         if text not in self._compiled:
-            self._compiled[text] = self._environment.from_string(text).render
+            tree = self._environment.parse(text)
+            used = tuple(sorted(find_undeclared_variables(tree)))  # before: compiling changes the tree
+            self._compiled[text] = self._environment.from_string(tree).render, used
+        render, used_names = self._compiled[text]
+        key = (text, *(_hashable(names.get(name)) for name in used_names))
+        if key not in self._rendered:  # what does not speak of the domain is the same for thousands of them
+            self._rendered[key] = self._once(render, names, facts)
+        return self._rendered[key]
+
+    def _once(self, render: Callable[..., str], names: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+        from jinja2 import TemplateError as JinjaError
+
         try:
             # Runs of spaces are what an empty expression leaves behind between two words.
-            result = _SPACES.sub(" ", self._compiled[text](**names))
+            result = _SPACES.sub(" ", render(**names))
         except (JinjaError, TypeError) as error:
             self._fail(UNDEFINED, f"{self.name}: {error}", facts)
         if len(result) > MAX_TEXT or not result.isprintable():
@@ -168,15 +180,9 @@ class Library:
         return self._templates[name].render(parameters, facts)
 
 
-def mta_sts_policy(mode: str, hosts: list[str]) -> str:
-    """The policy text of RFC 8461 for a mode (testing, enforce) and the MX values of the domain."""
-    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host.split()[-1].removesuffix('.')}" for host in hosts)]
-    return "".join(f"{line}\r\n" for line in [*lines, "max_age: 604800"])
-
-
-def mta_sts_id(mode: str, hosts: list[str]) -> str:
-    """The id that goes with the policy: it changes exactly when the policy text does (RFC 8461 section 3.1)."""
-    return hashlib.sha256(mta_sts_policy(mode, hosts).encode()).hexdigest()[:32]
+def _hashable(value: Any) -> Any:
+    """A value as part of a key: a list by its items, a server's facts by being that very object."""
+    return tuple(value) if isinstance(value, list) else id(value) if isinstance(value, dict) else value
 
 
 def _holds(record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:

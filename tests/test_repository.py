@@ -36,7 +36,7 @@ CORE = (
     {"review"},
     {"compile", "diff", "order"},
     {"agency", "thing"},
-    {"parts", "wording"},
+    {"parts", "wording", "mta_sts"},
     {"kinds"},
     {"changes"},
     {"model", "canonical"},

@@ -27,6 +27,15 @@ ACROSS = Rule(
 )
 
 
+def points_outward(compiled: Compiled, domains: Mapping[str, str]) -> bool:
+    """Whether anything of a tenant points into another one: rarely, so only of those Links are made."""
+    return any(
+        domains.get(canonical.domain_of(target), compiled.tenant) != compiled.tenant
+        for resource in compiled.state.values()
+        for target in pointed_at(resource)
+    )
+
+
 def links(files: Files, compiled: Compiled, domains: Mapping[str, str], today: str) -> Links:
     """What a tenant leaves: the addresses it answers for by name, its pointers outward, what it accepts."""
     answered = Answered(compiled.state)

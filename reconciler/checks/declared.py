@@ -91,7 +91,7 @@ def _people(files: Files, agency: Agency) -> Iterator[Finding]:
     persons = agency.persons | people.keys()
     ids = agency.ids | persons | teams.keys()
     for file, document in _documents(files):
-        for path, key, value in _mentions(document, ()) if files.tenant_file else ():
+        for path, key, value in _mentions(document) if files.tenant_file else ():
             known = persons if key in {"owner", "sponsor", "successor"} else ids
             if value not in known:
                 who = "person" if known is persons else "person or team"
@@ -108,14 +108,17 @@ def _people(files: Files, agency: Agency) -> Iterator[Finding]:
 _PEOPLE = frozenset({"owner", "approved_by", "held_by", "sponsor", "successor"})
 
 
-def _mentions(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+def _mentions(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
     """(path, key, id) wherever a document names a person or a team."""
-    items: Any = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        if key in _PEOPLE and isinstance(value, str):
-            yield (*path, key), key, value
-        elif isinstance(value, (dict, list)):
-            yield from _mentions(value, (*path, key))
+    todo: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
+    while todo:
+        path, node = todo.pop()
+        for key, value in node.items() if type(node) is dict else enumerate(node):
+            if type(value) is str:
+                if key in _PEOPLE:
+                    yield (*path, key), key, value
+            elif type(value) is dict or type(value) is list:
+                todo.append(((*path, key), value))
 
 
 def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -138,6 +138,8 @@ def _circles(state: State) -> Iterator[Finding]:
     targets = {
         a.name: [canonical.base_address(to) for to in r.get("to")] for a, r in state.items() if a.kind == "alias"
     }
+    if not any(to in targets for tos in targets.values() for to in tos):
+        return  # no alias points at an alias
     endless = _endless(targets)
     suspects = [address for address in state if address.kind == "alias" and address.name in endless]
     for address in suspects[:_SHOWN]:

@@ -8,6 +8,7 @@ SPF records cannot result.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from reconciler import canonical
@@ -15,7 +16,7 @@ from reconciler.kinds._values import FORMS, check_host, check_text
 from reconciler.model import MISSING, Attribute, Computed, Elements, Kind, Ref, Resource, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from reconciler.kinds.site import Site
 
@@ -53,7 +54,8 @@ def _join(parts: dict[str, Value]) -> Value:
 
 
 def _ordered(values: Value) -> Value:
-    return tuple(sorted(set(values), key=str))
+    found = tuple(values)
+    return found if len(found) < 2 else tuple(sorted(set(found), key=str))
 
 
 VALUES = Elements(split=_split, join=_join, shared=True)
@@ -91,6 +93,7 @@ def _said(thing: Resource | None) -> tuple[Value, int | None]:
 TYPES = tuple(sorted(FORMS))
 
 
+@lru_cache(maxsize=16384)
 def check_value(type_: str, text: str) -> str:
     """The canonical form of a value a person wrote. Raises ValueError saying what is wrong with it."""
     if type_ == "TXT":
@@ -101,14 +104,15 @@ def check_value(type_: str, text: str) -> str:
 
 
 def _values(name: str, values: Value) -> Value:
-    form = FORMS.get(rtype(name), str)
-    return _ordered(value if isinstance(value, Computed) else _lenient(form, value) for value in values)
+    type_ = rtype(name)
+    return _ordered(value if isinstance(value, Computed) else _lenient(type_, value) for value in values)
 
 
-def _lenient(form: Callable[[str], str], text: str) -> str:
+@lru_cache(maxsize=16384)  # most values are the same for all domains: the template's
+def _lenient(type_: str, text: str) -> str:
     """Live data is compared whatever it is: what has no canonical form stands for itself."""
     try:
-        return form(text)
+        return FORMS[type_](text) if type_ in FORMS else text
     except ValueError:
         return text
 

@@ -1,0 +1,16 @@
+"""The policy of RFC 8461 that goes with a domain's MX, and the id its record carries."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def policy(mode: str, hosts: list[str]) -> str:
+    """The policy text of RFC 8461 for a mode (testing, enforce) and the MX values of the domain."""
+    lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host.split()[-1].removesuffix('.')}" for host in hosts)]
+    return "".join(f"{line}\r\n" for line in [*lines, "max_age: 604800"])
+
+
+def policy_id(mode: str, hosts: list[str]) -> str:
+    """The id that goes with the policy: it changes exactly when the policy text does (RFC 8461 section 3.1)."""
+    return hashlib.sha256(policy(mode, hosts).encode()).hexdigest()[:32]
