@@ -144,7 +144,7 @@ def _compare_all(
     for address in sorted({*compiled.state, *base, *there}):
         git, entry, live = compiled.state.get(address), base.get(address), there.get(address)
         domain = next(side.domain for side in (git, entry, live) if side is not None)
-        if (address.provider, domain) not in read or _source_unread(git, read):
+        if (address.provider, domain) not in read or (draft.unread and _source_unread(git, read)):
             continue
         outcome = compare(kinds()[address.kind], address, git, resolve(git, lookup), live, entry, context)
         _collect(outcome, compiled.tenant, draft)
