@@ -25,8 +25,8 @@ NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref
 
 def plan_some(session: Session, names: Sequence[str]) -> list[tuple[bool, TenantPlan]]:
     """(whether it points outward, its plan) of a few tenants, read together: one call per provider for all of them."""
-    ledgers = session.ledgers.read({name: session.tips.get(name) for name in names})
-    drafts = [_Draft(session, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
+    ledgers, facts = session.ledgers.read({name: session.tips.get(name) for name in names}), _facts(session)
+    drafts = [_Draft(session, facts, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
     live = session.world.read({pair: None for draft in drafts for pair in draft.asked})
     return [(draft.outward, draft.plan(live)) for draft in drafts]
 
@@ -39,15 +39,17 @@ def in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 class _Draft:
     """A tenant on its way to a plan: compiled, its ledger read, its scopes known."""
 
-    def __init__(self, session: Session, tenant: Tenant, compiled: Compiled, ledger: Ledger | LedgerError) -> None:
+    def __init__(
+        self, session: Session, facts: Facts, tenant: Tenant, compiled: Compiled, ledger: Ledger | LedgerError
+    ) -> None:
         self.session, self.tenant, self.compiled = session, tenant, compiled
-        self.facts, self.outward = _facts(session, tenant), session.points_outward(compiled)
+        self.outward = session.points_outward(compiled)
         if isinstance(ledger, LedgerError):
             origin = Origin(f"tenants/{compiled.tenant}/tenant.yaml", line=1, column=1)
             compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
             ledger = Ledger(compiled.tenant)
         self.ledger = ledger
-        self.facts = replace(self.facts, moved=_moved(session, self.ledger, compiled.tenant))
+        self.facts = replace(facts, accept=session.accept(tenant), moved=_moved(session, ledger, compiled.tenant))
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped else scopes(compiled, ledger.scopes, self.facts)
 
@@ -84,7 +86,8 @@ class _Draft:
         return replace(step.entry, line=self._origin(resource.origin).line)
 
 
-def _facts(session: Session, tenant: Tenant) -> Facts:
+def _facts(session: Session) -> Facts:
+    """What all tenants share: made once for a few dozen of them, as it names every domain of the estate."""
     agency, estate = session.estate.agency, session.estate
     kinds: dict[str, Mapping[str, frozenset[str]]] = {}
     cautions: dict[str, Mapping[str, str]] = {}
@@ -103,7 +106,7 @@ def _facts(session: Session, tenant: Tenant) -> Facts:
         provider_kinds=kinds,
         cautions=cautions,
         read_only=frozenset(name for name, (_, s) in agency.providers.items() if s.get("read_only")),
-        accept=session.accept(tenant),
+        accept=(),
     )
 
 
