@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import resolve
 from reconciler.errors import Conflict, ProviderError
-from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value
+from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
 from reconciler.order import dependencies
 
 if TYPE_CHECKING:
@@ -199,14 +199,10 @@ def _confirmed(change: Change, live: Resource | None) -> Entry | None:
     if change.entry is None or live is None or change.aim is None:
         return change.entry
     computed = {row.name: live.get(row.name) for row in change.kind.attributes if row.computed}
-    referring = {name: change.aim.get(name) for name, said in change.entry.said.items() if _mentions_computed(said)}
+    referring = {name: change.aim.get(name) for name, said in change.entry.said.items() if references(said)}
     return replace(change.entry, seen={**change.entry.seen, **computed, **referring})
-
-
-def _mentions_computed(value: Value) -> bool:
-    return isinstance(value, tuple) and any(isinstance(item, Computed) for item in value)
 
 
 def _waits(resource: Resource | None) -> bool:
     values: Iterable[Value] = () if resource is None else resource.attributes.values()
-    return any(_mentions_computed(value) for value in values)
+    return any(map(references, values))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.changes import Change, Drift, Step, Waiting
 from reconciler.findings import Finding, Rule
-from reconciler.model import MISSING, Computed, Entry, Resource, Value
+from reconciler.model import MISSING, Computed, Entry, Resource, Value, references
 from reconciler.parts import Part, part_of, project, without_ttl
 from reconciler.thing import Context, Thing
 
@@ -102,18 +102,14 @@ def _still(kind: Kind, git: Resource, value: Resource, live: Resource, base: Ent
 
 def resolve(resource: Resource | None, lookup: Callable[[Computed], Value]) -> Resource | None:
     """The resource with each reference replaced by what it refers to, where that is known."""
-    if resource is None or not any(_waits(v) for v in resource.attributes.values()):
+    if resource is None or not any(map(references, resource.attributes.values())):
         return resource
     found = {
         name: tuple(lookup(item) if isinstance(item, Computed) else item for item in value)
         for name, value in resource.attributes.items()
-        if _waits(value)
+        if references(value)
     }
     return resource.having(**found)
-
-
-def _waits(value: Value) -> bool:
-    return isinstance(value, tuple) and any(isinstance(item, Computed) for item in value)
 
 
 # ---------------------------------------------------------------------- Git does not declare it

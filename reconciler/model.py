@@ -67,6 +67,11 @@ class Computed(NamedTuple):
     attribute: str
 
 
+def references(value: Value) -> list[Computed]:
+    """What a value waits for: the references among its items."""
+    return [item for item in value if isinstance(item, Computed)] if isinstance(value, tuple) else []
+
+
 @dataclass(frozen=True, slots=True)
 class Elements:
     """How an attribute's value falls into elements that are compared one by one, each under a key.

@@ -19,7 +19,7 @@ from reconciler.errors import ProviderError
 from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.holding import hold_back
 from reconciler.kinds import kinds
-from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value
+from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
 from reconciler.order import CYCLE, batches, cycle
 from reconciler.thing import Context
 
@@ -152,8 +152,8 @@ def _compare_all(
 
 def _source_unread(git: Resource | None, read: set[tuple[str, str]]) -> bool:
     """Whether what it refers to lies where nothing could be read: then nothing can be said of it."""
-    refs = (item for value in git.attributes.values() if isinstance(value, tuple) for item in value) if git else ()
-    return any(isinstance(item, Computed) and (item.address.provider, git.domain) not in read for item in refs if git)
+    found = [ref for value in git.attributes.values() for ref in references(value)] if git is not None else []
+    return git is not None and any((ref.address.provider, git.domain) not in read for ref in found)
 
 
 def _collect(outcome: Outcome, tenant: str, draft: _Draft) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import canonical
 from reconciler.kinds._values import FORMS, check_host, check_text
-from reconciler.model import MISSING, Attribute, Computed, Elements, Kind, Ref, Resource, Value
+from reconciler.model import MISSING, Attribute, Computed, Elements, Kind, Ref, Resource, Value, references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,8 +123,7 @@ def _key(name: str) -> str:
 
 
 def _refs(resource: Resource) -> Sequence[Ref]:
-    found = [v for v in resource.get("values") if isinstance(v, Computed)]
-    return [Ref(value.address.kind, value.address.name) for value in found]
+    return [Ref(value.address.kind, value.address.name) for value in references(resource.get("values"))]
 
 
 _MAIL_LABELS = re.compile(
