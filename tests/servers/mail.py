@@ -73,7 +73,7 @@ class MailStack:
             self._signer = self._run("opendkim", "-f", "-x", self.folder / "opendkim.conf")
         self._run("dovecot", "-F", "-c", self.folder / "dovecot.conf")
         self._run("/usr/lib/postfix/sbin/master", "-c", self.folder / "postfix", "-d")
-        for port in (self.smtp, self.submission, self.imap, *([self.milter] if self._opendkim else [])):
+        for port in (self.smtp, self.submission, self.imap, self.doveadm, *([self.milter] if self._opendkim else [])):
             wait_for_port(port, self.folder / "log")
 
     def _run(self, *command: object) -> subprocess.Popen[bytes]:
