@@ -8,8 +8,8 @@ on. After an error nothing is repeated blindly: live is read again and each chan
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff import resolve
 from reconciler.errors import Conflict, ProviderError
@@ -24,22 +24,19 @@ if TYPE_CHECKING:
 Live = Mapping[tuple[str, str], tuple[Resource, ...] | ProviderError]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Write a batch. Answer: the computed attributes of what was made, or the ProviderError."""
 
     batch: Batch
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """Read scopes again. Answer: `Live`, by (provider, domain)."""
 
     scopes: tuple[tuple[str, Scope], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Write to the ledger what was confirmed (None: forget the line). `whole`: nothing failed. No answer."""
 
     tenant: str
@@ -71,7 +68,7 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
         changes = work.possible(batch)
         if not changes:
             continue
-        answer = yield Write(replace(batch, changes=changes))
+        answer = yield Write(batch._replace(changes=changes))
         if isinstance(answer, ProviderError):
             work.doubt(changes, answer)
         else:
@@ -113,7 +110,7 @@ class _Work:
                 names = ", ".join(sorted(map(str, blockers))) or "a value that is not known"
                 self._fail(change, f"skipped: it needs {names}")
             else:
-                found.append(replace(change, aim=aim))
+                found.append(change._replace(aim=aim))
         return tuple(found)
 
     def _known(self, reference: Computed) -> Value:
@@ -166,7 +163,7 @@ class _Work:
         if started and live is not None and change.entry is not None and not _has_shared(change):
             there = {row.name: live.get(row.name) for row in change.kind.compared if row.name in change.entry.said}
             said = {name: value for name, value in {**change.entry.said, **there}.items() if value is not MISSING}
-            self.entries[change.address] = replace(change.entry, said=said)
+            self.entries[change.address] = change.entry._replace(said=said)
 
 
 def reached(change: Change, live: Resource | None) -> bool:
@@ -200,7 +197,7 @@ def _confirmed(change: Change, live: Resource | None) -> Entry | None:
         return change.entry
     computed = {row.name: live.get(row.name) for row in change.kind.attributes if row.computed}
     referring = {name: change.aim.get(name) for name, said in change.entry.said.items() if references(said)}
-    return replace(change.entry, seen={**change.entry.seen, **computed, **referring})
+    return change.entry._replace(seen={**change.entry.seen, **computed, **referring})
 
 
 def _waits(resource: Resource | None) -> bool:

@@ -22,7 +22,7 @@ _SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _SECONDS = {"s": 1, "min": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def domain(text: str) -> str:
     """The A-label form of a domain name; what cannot be encoded stays as lower-case text."""
     lowered = text.lower().removesuffix(".")
@@ -34,7 +34,6 @@ def domain(text: str) -> str:
         return lowered
 
 
-@lru_cache(maxsize=65536)
 def address(text: str, default_domain: str = "") -> str:
     """`jane`, `Jane@Bücher.example` or `@a.example` (a catch-all) as a full canonical address."""
     local, at, host = text.rpartition("@")
@@ -48,14 +47,13 @@ def domain_of(name: str) -> str:
     return name.rpartition("@")[2]
 
 
-@lru_cache(maxsize=65536)
 def base_address(text: str) -> str:
     """The address that answers for a plus address (RFC 5233): `jane+x@a.example` is `jane@a.example`'s."""
     local, _, host = text.rpartition("@")
     return f"{local.partition('+')[0] or local}@{host}"
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def check_domain(text: str) -> str:
     """The canonical form of a domain a person wrote. Raises ValueError saying what is wrong with it."""
     name = domain(text)
@@ -79,7 +77,6 @@ def _check_a_label(text: str, label: str) -> None:
         raise ValueError(f"{text!r}: {label!r} is not a valid A-label ({error})") from None
 
 
-@lru_cache(maxsize=65536)
 def check_address(text: str, default_domain: str = "") -> str:
     """The canonical form of an address a person wrote. Raises ValueError saying what is wrong with it."""
     full = address(text, default_domain)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from reconciler.model import MISSING, Address, Entry, Kind, Resource, Scope, Value
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 Verdict = Literal["applied", "nothing", "refused", "stale", "failed", "skipped"]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What shall become of one thing. It stores states, not verbs: action and fields are derived.
 
     `aim` is what live shall be afterwards (None: gone), `entry` the ledger line once that is confirmed
@@ -59,8 +57,7 @@ def _or_none(resource: Resource | None, name: str) -> Value:
     return None if value is MISSING else value
 
 
-@dataclass(frozen=True, slots=True)
-class Drift:
+class Drift(NamedTuple):
     """One attribute that live has otherwise than Git, though Git did not move. `field` may be `exists`."""
 
     address: Address
@@ -70,8 +67,7 @@ class Drift:
     risk: Literal["high", "low"]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """A move of the ledger alone: nothing is written to a provider. `entry` None forgets the line."""
 
     address: Address
@@ -79,8 +75,7 @@ class Step:
     entry: Entry | None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """What is written together: neighbours of one provider and one domain, in order, all or nothing."""
 
     provider: str
@@ -88,8 +83,7 @@ class Batch:
     changes: tuple[Change, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """What is known to come but cannot be done now: `when` is a day (ISO) or None."""
 
     address: Address
@@ -98,16 +92,14 @@ class Waiting:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unmanaged:
+class Unmanaged(NamedTuple):
     """What is live and nobody declared: mail things one by one, other DNS records counted by type."""
 
     listed: tuple[tuple[Address, Literal["high", "low"]], ...] = ()
-    counted: Mapping[str, int] = field(default_factory=dict)
+    counted: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(NamedTuple):
     """What a tenant leaves for estate-wide checks: small, so that thousands of them fit in memory."""
 
     tenant: str
@@ -116,8 +108,7 @@ class Links:
     accepted: frozenset[str] = frozenset()  # subjects of pointers it agrees to, its own and others'
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(NamedTuple):
     """A part of the live world that could not be read. Nothing of it is planned."""
 
     provider: str
@@ -125,8 +116,7 @@ class Unread:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
-class TenantPlan:
+class TenantPlan(NamedTuple):
     """Everything one tenant's plan says. `batches` hold the changes in the order they are made."""
 
     tenant: str
@@ -160,8 +150,7 @@ class TenantPlan:
         return any(f.severity == "error" for f in self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The plan of a whole estate at one commit. `read_at` (UTC) and `as_of` (a day) are ISO text."""
 
     commit: str
@@ -169,15 +158,12 @@ class Plan:
     as_of: str
     tenants: tuple[TenantPlan, ...]
     findings: tuple[Finding, ...] = ()
-    authors: Mapping[str, tuple[str, str]] = field(
-        default_factory=dict
-    )  # {file, or address of a removal: (commit, author)}
+    authors: Mapping[str, tuple[str, str]] = {}  # {file, or address of a removal: (commit, author)}
     differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
     worktree: bool = False  # the working tree was read, not the commit
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What a plan needs besides the tenant's own states. `provider_kinds` and `cautions` are the providers' own."""
 
     today: str
@@ -189,11 +175,10 @@ class Facts:
     cautions: Mapping[str, Mapping[str, str]]
     read_only: frozenset[str]
     accept: Sequence[Mapping[str, Any]]
-    moved: Mapping[str, frozenset[Address]] = field(default_factory=dict)  # domain that went to another tenant -> its
+    moved: Mapping[str, frozenset[Address]] = {}  # domain that went to another tenant -> its
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """What `validate` found."""
 
     commit: str
@@ -203,8 +188,7 @@ class Checked:
     differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
 
 
-@dataclass(frozen=True, slots=True)
-class TenantResult:
+class TenantResult(NamedTuple):
     """What became of a tenant. `not_done` pairs each change with why; `rerun` is the command that goes on."""
 
     tenant: str
@@ -216,8 +200,7 @@ class TenantResult:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What an apply did."""
 
     run: str

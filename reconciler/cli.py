@@ -174,9 +174,8 @@ def _prepare(
 
 
 def _with(request: Request, told: Progress) -> Request:
-    from dataclasses import replace
 
-    return replace(request, progress=told)
+    return request._replace(progress=told)
 
 
 def _show_plan(found: Plan, output: Output) -> None:

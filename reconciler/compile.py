@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import canonical
 from reconciler.agency import UNKNOWN_DEFAULT, UNKNOWN_SERVER
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from reconciler.agency import Agency
     from reconciler.findings import Finding
-    from reconciler.model import Address, Resource
+    from reconciler.model import Address, Kind, Resource
 
 TWO_TENANTS = Rule(
     "IN202", "error", "Two tenants hold one domain", "A domain belongs to one tenant; take it out of the other."
@@ -50,18 +50,17 @@ class TemplateError(Exception):
         super().__init__(finding.summary)
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(NamedTuple):
     """One tenant's documents by what they are: `domains` and `dns` map a file's name (no suffix) to its content.
 
     `folder` is the tenant's folder, `tenants/<tenant>`; missing files are empty mappings.
     """
 
     tenant: str
-    tenant_file: Mapping[str, Any] = field(default_factory=dict)
-    control: Mapping[str, Any] = field(default_factory=dict)
-    domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    dns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tenant_file: Mapping[str, Any] = {}
+    control: Mapping[str, Any] = {}
+    domains: Mapping[str, Mapping[str, Any]] = {}
+    dns: Mapping[str, Mapping[str, Any]] = {}
 
     @property
     def folder(self) -> str:
@@ -214,14 +213,17 @@ def _expand(site: Site, found: Compiled) -> None:
         for resource in module.expand(site):
             kind, name = module.KIND, resource.address.name
             other = slots.setdefault((kind.namespace, kind.slot(name)), resource)
-            alone = kind.alone(name) or kinds()[other.address.kind].alone(other.address.name)
-            if other is not resource and alone:
-                for one, two in ((resource, other), (other, resource)):
-                    assert one.origin is not None and two.origin is not None
-                    what = f"It is declared here and in {two.origin.file} as {_path(two.origin)}."
-                    rule = NOT_ALONE if kind.namespace == "record" else TWICE
-                    site.report(rule.at(kind.slot(one.address.name), what, one.origin))
+            if other is not resource and (kind.alone(name) or kinds()[other.address.kind].alone(other.address.name)):
+                _clash(site, kind, resource, other)
+                _clash(site, kind, other, resource)
             found.state[resource.address] = resource
+
+
+def _clash(site: Site, kind: Kind, one: Resource, two: Resource) -> None:
+    assert one.origin is not None and two.origin is not None
+    what = f"It is declared here and in {two.origin.file} as {_path(two.origin)}."
+    rule = NOT_ALONE if kind.namespace == "record" else TWICE
+    site.report(rule.at(kind.slot(one.address.name), what, one.origin))
 
 
 def _path(origin: Origin) -> str:

@@ -15,9 +15,8 @@ commit is a fiction, and whatever the failed run made would be orphaned.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.changes import Change, Drift, Step, Waiting
 from reconciler.findings import Finding, Rule
@@ -62,8 +61,7 @@ IMMUTABLE = Rule(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a comparison says about one thing; any part may be there or not."""
 
     change: Change | None = None
@@ -86,7 +84,7 @@ def compare(
         git, value, live = without_ttl(git), without_ttl(value), without_ttl(live)
     thing = Thing(kind, address, git, value, live, base, context)
     outcome = _undeclared(thing) if git is None else _declared(thing)
-    return replace(outcome, unmanaged=outcome.unmanaged or neighbours)
+    return outcome._replace(unmanaged=outcome.unmanaged or neighbours)
 
 
 def _still(kind: Kind, git: Resource, value: Resource, live: Resource, base: Entry) -> bool:
@@ -129,7 +127,7 @@ def _undeclared(thing: Thing) -> Outcome:
         return _retired(thing)
     if thing.base.keep is None:
         return Outcome(change=thing.change(None, None))
-    entry = replace(thing.base, retired=_days_after(thing.context.today, thing.base.keep))
+    entry = thing.base._replace(retired=_days_after(thing.context.today, thing.base.keep))
     form = thing.live.having(**thing.kind.retired)
     if form == thing.live:  # row 8
         return Outcome(step=Step(thing.address, "retire", entry))
@@ -178,7 +176,7 @@ def _gone(thing: Thing) -> Outcome:
     create = thing.change(thing.made(), thing.entry())
     if thing.base.retired:
         return Outcome(change=create, findings=(thing.finding(KEPT_GONE),))
-    change = replace(create, reason="drift") if thing.context.enforce else None
+    change = create._replace(reason="drift") if thing.context.enforce else None
     drift = (thing.drift("exists", git=True, risk="high" if thing.sensitive() else "low"),)
     moved = any(thing.base.said.get(row.name, MISSING) != thing.said(row) for row in thing.kind.compared)
     findings = (thing.finding(CANNOT),) if moved and not thing.context.enforce else ()
@@ -216,7 +214,7 @@ def _side_by_side(thing: Thing) -> Outcome:
     )
     if conflict:
         findings = (*findings, thing.finding(CONFLICT, _fields_text(change)))
-    return Outcome(replace(change, conflict=conflict, takeover=takeover), None, drift, findings=findings)
+    return Outcome(change._replace(conflict=conflict, takeover=takeover), None, drift, findings=findings)
 
 
 def _only_drift(thing: Thing, parts: dict[str, tuple[Part, Value]]) -> bool:
@@ -227,7 +225,7 @@ def _only_drift(thing: Thing, parts: dict[str, tuple[Part, Value]]) -> bool:
 def _settled(thing: Thing, entry: Entry) -> Step | None:
     if thing.base is None or not thing.known:
         return Step(thing.address, "adopt", entry)
-    same = replace(entry, commit=thing.base.commit, file=thing.base.file, line=thing.base.line) == thing.base
+    same = entry._replace(commit=thing.base.commit, file=thing.base.file, line=thing.base.line) == thing.base
     return None if same else Step(thing.address, "settle", entry)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.changes import Change, Facts, Step, TenantPlan
@@ -49,7 +48,7 @@ class _Draft:
             compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
             ledger = Ledger(compiled.tenant)
         self.ledger = ledger
-        self.facts = replace(facts, accept=session.accept(tenant), moved=_moved(session, ledger, compiled.tenant))
+        self.facts = facts._replace(accept=session.accept(tenant), moved=_moved(session, ledger, compiled.tenant))
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped else scopes(compiled, ledger.scopes, self.facts)
 
@@ -58,16 +57,15 @@ class _Draft:
             found = TenantPlan(self.compiled.tenant, findings=tuple(self.compiled.findings))
         else:
             found = plan_tenant(self.compiled, self.ledger.entries, live, self.asked, self.facts)
-        return replace(self._located(found), applied_commit=self.ledger.applied)
+        return self._located(found)._replace(applied_commit=self.ledger.applied)
 
     def _located(self, found: TenantPlan) -> TenantPlan:
         """With the lines of changes, ledger lines and findings looked up, while the documents are at hand."""
-        return replace(
-            found,
-            batches=tuple(replace(b, changes=tuple(map(self._change, b.changes))) for b in found.batches),
+        return found._replace(
+            batches=tuple(b._replace(changes=tuple(map(self._change, b.changes))) for b in found.batches),
             todo=tuple(map(self._change, found.todo)),
-            steps=tuple(replace(step, entry=self._entry(step)) for step in found.steps),
-            findings=in_order([replace(f, origin=self._origin(f.origin)) for f in found.findings]),
+            steps=tuple(step._replace(entry=self._entry(step)) for step in found.steps),
+            findings=in_order([f._replace(origin=self._origin(f.origin)) for f in found.findings]),
         )
 
     def _origin(self, origin: Origin | None) -> Origin:
@@ -76,14 +74,14 @@ class _Draft:
     def _change(self, change: Change) -> Change:
         origin, entry = self._origin(change.origin), change.entry
         if entry is not None and entry.file == origin.file:
-            entry = replace(entry, line=origin.line)
-        return replace(change, origin=origin, entry=entry)
+            entry = entry._replace(line=origin.line)
+        return change._replace(origin=origin, entry=entry)
 
     def _entry(self, step: Step) -> Entry | None:
         resource = self.compiled.state.get(step.address)
         if step.entry is None or resource is None:
             return step.entry
-        return replace(step.entry, line=self._origin(resource.origin).line)
+        return step.entry._replace(line=self._origin(resource.origin).line)
 
 
 def _facts(session: Session) -> Facts:

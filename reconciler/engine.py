@@ -11,7 +11,6 @@ processes above some hundred files. Nothing here prints.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -62,7 +61,7 @@ def plan(request: Request) -> Plan:
         parts = session.over_tenants(job)
         across = session.across([found.tenant for outward, found in parts if outward])
         tenants = [
-            replace(found, findings=in_order([*found.findings, *across.get(found.tenant, ())]))
+            found._replace(findings=in_order([*found.findings, *across.get(found.tenant, ())]))
             for _, found in sorted(parts, key=lambda part: part[1].tenant)
         ]
         gone = removed(session, tenants)
@@ -92,7 +91,7 @@ def apply(request: Request, planned: Plan, allowed: Sequence[str] | None) -> Res
         if verdict is not None:
             results[found.tenant] = verdict
     ready = [found for found in planned.tenants if found.tenant not in results]
-    with Session(replace(request, revision=planned.commit)) as session:
+    with Session(request._replace(revision=planned.commit)) as session:
         for start in range(0, len(ready), CHUNK):
             wave = ready[start : start + CHUNK]
             results |= {result.tenant: result for result in _apply_wave(session, planned, wave)}

@@ -6,7 +6,6 @@ A bad reconciler.yaml stops everything; a bad template stops those that use it; 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -126,9 +125,9 @@ class Estate:
             return Origin("", line=1, column=1)
         document = tenant.documents.get(origin.file) or self._documents.get(origin.file)
         if origin.line or document is None:
-            return replace(origin, line=origin.line or 1, column=origin.column or 1)
+            return origin._replace(line=origin.line or 1, column=origin.column or 1)
         line, column = documents.locate(document, origin.path)
-        return replace(origin, line=line, column=column)
+        return origin._replace(line=line, column=column)
 
     # ------------------------------------------------------------------ agency files
 
@@ -170,7 +169,7 @@ class Estate:
 
     def _located(self, findings: Sequence[Finding]) -> list[Finding]:
         nobody = Tenant(Files(""))
-        return [replace(finding, origin=self.located(nobody, finding.origin)) for finding in findings]
+        return [finding._replace(origin=self.located(nobody, finding.origin)) for finding in findings]
 
     @cached_property
     def _shared_domains(self) -> dict[str, list[Finding]]:

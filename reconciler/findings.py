@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
 Severity = Literal["error", "warning", "info"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where something was written: a file of the estate and the keys that lead to it, or a position.
 
     `line` and `column` count from 1; 0 means "not looked up yet" (they are found again only when printed).
@@ -27,8 +25,7 @@ class Origin:
         return f"{self.file}:{self.line or 1}:{self.column or 1}"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Something a person should know: what it is about, what holds, why it matters and what to do."""
 
     code: str
@@ -47,8 +44,7 @@ class Finding:
         return self.code.startswith(("IN", "PL301"))
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """What one code means. Call `at` to say that it holds for a subject; `fix` says what to do about it."""
 
     code: str
@@ -75,7 +71,7 @@ def accepted(findings: Iterable[Finding], accept: Sequence[Mapping[str, Any]], t
         if by is None or finding.is_input:
             yield finding
         else:
-            yield replace(finding, severity="info", detail=f"Accepted by {by}. {finding.detail}")
+            yield finding._replace(severity="info", detail=f"Accepted by {by}. {finding.detail}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -11,8 +11,7 @@ import os
 import re
 import subprocess
 from bisect import bisect_left
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import InputError
 from reconciler.findings import Origin, Rule
@@ -43,8 +42,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _REGULAR = frozenset({"100644", "100755"})
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """One file of a tree. `blob` is its object id, or None in a working tree; `regular` is false for links."""
 
     path: str

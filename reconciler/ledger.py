@@ -13,8 +13,7 @@ import os
 import re
 import socket
 import subprocess
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.errors import LedgerError
 from reconciler.kinds import kinds
@@ -32,14 +31,13 @@ _FILE = "ledger.jsonl"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(NamedTuple):
     """One tenant's ledger. `tip` is the ref's commit (None: there is none yet), `applied` the commit last applied."""
 
     tenant: str
     tip: str | None = None
     applied: str | None = None
-    entries: Mapping[Address, Entry] = field(default_factory=dict)
+    entries: Mapping[Address, Entry] = {}
     scopes: tuple[tuple[str, Scope], ...] = ()
 
 
@@ -139,7 +137,7 @@ def _after(ledger: Ledger, record: Record, commit: str) -> Ledger:
     known = {(provider, scope.domain): scope for provider, scope in (*ledger.scopes, *record.scopes)}
     scopes = tuple((key[0], known[key]) for key in sorted(used) if key in known)
     applied = commit if record.whole else ledger.applied
-    return replace(ledger, applied=applied, entries=entries, scopes=scopes)
+    return ledger._replace(applied=applied, entries=entries, scopes=scopes)
 
 
 def _commit(ledger: Ledger, parent: str | None, who: str) -> bytes:

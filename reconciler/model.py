@@ -13,7 +13,7 @@ stand for text that is known only after another thing was made.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -72,8 +72,7 @@ def references(value: Value) -> list[Computed]:
     return [item for item in value if isinstance(item, Computed)] if isinstance(value, tuple) else []
 
 
-@dataclass(frozen=True, slots=True)
-class Elements:
+class Elements(NamedTuple):
     """How an attribute's value falls into elements that are compared one by one, each under a key.
 
     `shared` means that we own elements and not the whole: what nobody declared is a neighbour and stays
@@ -101,8 +100,7 @@ def _whole(_name: str) -> Elements | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(NamedTuple):
     """One row of a kind's table.
 
     A row with a `default` or `required` is *governed*: it always has a value and is always compared. The others
@@ -184,8 +182,7 @@ class Kind:
         return Resource(Address(provider, self.name, key), filled, domain, tenant, origin, initial or {}, keep)
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """One thing, desired or live or predicted.
 
     `domain` is the domain it belongs to; `initial` are values for optional attributes used only when it is
@@ -197,7 +194,7 @@ class Resource:
     domain: str
     tenant: str = ""
     origin: Origin | None = None
-    initial: Mapping[str, Value] = field(default_factory=dict)
+    initial: Mapping[str, Value] = {}
     keep: int | None = None
 
     def get(self, name: str) -> Value:
@@ -206,14 +203,13 @@ class Resource:
     def having(self, **attributes: Value) -> Resource:
         """The same thing with some attributes set; MISSING takes one away."""
         merged = {k: v for k, v in {**self.attributes, **attributes}.items() if v is not MISSING}
-        return replace(self, attributes=merged)
+        return self._replace(attributes=merged)
 
 
 State = Mapping[Address, Resource]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of the ledger: what Git said about a thing when it was last applied, and what was there before.
 
     `said` holds every attribute as Git said it (references unresolved), `seen` what computed and referring ones
@@ -223,8 +219,8 @@ class Entry:
 
     said: Mapping[str, Value]
     domain: str
-    seen: Mapping[str, Value] = field(default_factory=dict)
-    before: Mapping[str, Value] = field(default_factory=dict)
+    seen: Mapping[str, Value] = {}
+    before: Mapping[str, Value] = {}
     keep: int | None = None
     retired: str | None = None
     absent: bool = False

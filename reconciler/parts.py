@@ -6,8 +6,7 @@ neighbours, which nothing here can touch. Row numbers are those of the second ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.model import MISSING, Value
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from reconciler.model import Attribute, Elements, Entry, Kind, Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """What shall become of one attribute or element. `drift` when only live moved; `declared` when Git moved too."""
 
     aim: Value
@@ -27,8 +25,7 @@ class Part:
     immutable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(NamedTuple):
     """The states of one part: as Git says it, its value, live, and both as of the ledger."""
 
     said: Value = MISSING
@@ -78,7 +75,7 @@ def without_ttl(resource: Resource | None) -> Resource | None:
     if resource is None:
         return None
     initial = {name: value for name, value in resource.initial.items() if name != "ttl"}
-    return replace(resource.having(ttl=MISSING), initial=initial)
+    return resource.having(ttl=MISSING)._replace(initial=initial)
 
 
 def _keys(elements: Elements, value: Value) -> set[str]:

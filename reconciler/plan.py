@@ -5,7 +5,7 @@ Pure: what was read, what the ledger says and which day it is come in as argumen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from graphlib import CycleError
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,7 @@ def plan_tenant(
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later
-    draft.findings += removals.check(compiled.tenant, replace(compared, changes=draft.changes), facts)
+    draft.findings += removals.check(compiled.tenant, compared._replace(changes=draft.changes), facts)
     ordered = _ordered(draft.changes, asked, draft)
     return TenantPlan(
         tenant=compiled.tenant,
@@ -164,7 +164,7 @@ def _collect(outcome: Outcome, tenant: str, draft: _Draft) -> None:
         when = change.base.retired if change.base else None
         draft.later.append(Waiting(change.address, "purge", when, "retention"))
     elif outcome.change is not None:
-        draft.changes.append(replace(outcome.change, tenant=tenant))
+        draft.changes.append(outcome.change._replace(tenant=tenant))
     if outcome.step is not None:
         draft.steps.append(outcome.step)
     if outcome.later is not None:

@@ -6,7 +6,6 @@ was before each commit that touched it, from the newest back, until what was rem
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import InputError
@@ -42,9 +41,9 @@ def placed(tenant: TenantPlan, found: dict[Address, Removal]) -> TenantPlan:
     """The plan with each removal at the place it had."""
 
     def place(change: Change) -> Change:
-        return replace(change, origin=found[change.address][0]) if change.address in found else change
+        return change._replace(origin=found[change.address][0]) if change.address in found else change
 
-    return replace(tenant, batches=tuple(replace(b, changes=tuple(map(place, b.changes))) for b in tenant.batches))
+    return tenant._replace(batches=tuple(b._replace(changes=tuple(map(place, b.changes))) for b in tenant.batches))
 
 
 def _commits(session: Session, tenant: TenantPlan) -> list[tuple[str, str]]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from reconciler import runner
@@ -31,8 +30,7 @@ Progress = Callable[[int, int], None]
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What a command asks for; empty `tenants` means all of them. `progress` is told (done, total) tenants."""
 
     root: Path
@@ -83,7 +81,7 @@ class Session:
         for tenant in self.estate.parsed(names).values():
             compiled = self.estate.compile(tenant)
             found = accepted(compiled.findings, self.accept(tenant), self.today)
-            compiled.findings = [replace(f, origin=self.estate.located(tenant, f.origin)) for f in found]
+            compiled.findings = [f._replace(origin=self.estate.located(tenant, f.origin)) for f in found]
             yield tenant, compiled
 
     def accept(self, tenant: Tenant) -> list[Mapping[str, Any]]:
@@ -94,7 +92,7 @@ class Session:
         """What a tenant leaves for the checks over all tenants, with the lines looked up."""
         found = across.links(tenant.files, compiled, self.estate.domains, self.today)
         outward = tuple((name, to, self.estate.located(tenant, origin)) for name, to, origin in found.outward)
-        return replace(found, outward=outward)
+        return found._replace(outward=outward)
 
     def points_outward(self, compiled: Compiled) -> bool:
         """Whether a tenant leaves anything to be checked over all tenants."""
@@ -105,7 +103,7 @@ class Session:
         known = {compiled.tenant: self.links(tenant, compiled) for tenant, compiled in self.compiled(names)}
         holders = {self.estate.domains[to.rpartition("@")[2]] for link in known.values() for _, to, _ in link.outward}
         for tenant, compiled in self.compiled(sorted(holders - known.keys())):
-            known[compiled.tenant] = replace(self.links(tenant, compiled), outward=())
+            known[compiled.tenant] = self.links(tenant, compiled)._replace(outward=())
         found: dict[str, list[Finding]] = {}
         for name, finding in across.check(known, self.estate.domains):
             found.setdefault(name, []).append(finding)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.changes import Change, Drift
@@ -27,8 +26,7 @@ class Context(NamedTuple):
     held: bool = False  # a purge must wait (a legal hold, something still refers to it)
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(NamedTuple):
     """One thing in its three states, and the questions asked of it. Row numbers are those of the truth table."""
 
     kind: Kind
@@ -87,7 +85,7 @@ class Thing:
         """What a create aims at: Git's values, the starting values of what Git leaves open, what only making tells."""
         assert self.value is not None
         computed = {row.name: Computed(self.address, row.name) for row in self.kind.attributes if row.computed}
-        return replace(self.value, attributes={**computed, **self.value.initial, **self.value.attributes})
+        return self.value._replace(attributes={**computed, **self.value.initial, **self.value.attributes})
 
     def entry(self, stuck: list[str] | None = None) -> Entry:
         """The ledger line once Git's word is fulfilled. An attribute that is stuck keeps what the ledger said."""

@@ -52,7 +52,8 @@ def rules() -> list[tuple[Rule, str]]:
     for module in modules():
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
         made = re.findall(r"^(\w+) = Rule\(", source, re.MULTILINE)
-        assert len(made) == len(re.findall(r"\bRule\(", source)), f"{module.__name__}: a rule is not a constant"
+        calls = re.findall(r"(?<!class )\bRule\(", source)
+        assert len(made) == len(calls), f"{module.__name__}: a rule is not a constant"
         found += [(getattr(module, name), module.__name__) for name in made if module.__name__ != Rule.__module__]
     return sorted(found, key=lambda pair: pair[0].code)
 

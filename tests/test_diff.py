@@ -397,7 +397,7 @@ CASES.row(
         enforce=texts("token=1", "v=spf1 -all"),
     ),
 )
-CASES.row("3a", small(1, TWO, SAID, report=TWO), small(1, TWO, replace(SAID, seen={}), report=TWO))
+CASES.row("3a", small(1, TWO, SAID, report=TWO), small(1, TWO, SAID._replace(seen={}), report=TWO))
 CASES.row("3b", small(2, TWO, SAID), case(desk(jane="full"), desk(jane="read"), desk(jane="full")))
 CASES.row(
     "3c",
@@ -420,7 +420,7 @@ CASES.row(
     "4c",
     Part(
         box(copies_to=["x@out.example"]),
-        replace(SILENT, said={}),
+        SILENT._replace(said={}),
         box(copies_to=["z@out.example"]),
         report={"copies_to": ("x@out.example",)},
     ),
@@ -443,11 +443,11 @@ CASES.row(
 OLDER = {name: value for name, value in box().attributes.items() if name not in {"keep_copy", "state"}}
 CASES.row(
     "5",
-    Part(box(), replace(SILENT, said=OLDER), box(keep_copy=False), enforce={"keep_copy": True}),
-    Part(box(), replace(SILENT, said=OLDER), box(state="paused"), enforce={"state": "active"}, high=True),
+    Part(box(), SILENT._replace(said=OLDER), box(keep_copy=False), enforce={"keep_copy": True}),
+    Part(box(), SILENT._replace(said=OLDER), box(state="paused"), enforce={"state": "active"}, high=True),
 )
-CASES.row("6", small(1, {}, replace(SAID, before={"quota": 9}), report={"quota": 9}, before={}))
-CASES.row("7", small(3, {}, replace(SAID, before={"quota": 9}), before={}))
+CASES.row("6", small(1, {}, SAID._replace(before={"quota": 9}), report={"quota": 9}, before={}))
+CASES.row("7", small(3, {}, SAID._replace(before={"quota": 9}), before={}))
 CASES.row("8", small(1, {}, SAID, before={}), small(3, {}, SAID, before={}), small(None, {}, SAID, before={}))
 CASES.row(
     "9a",
@@ -498,7 +498,7 @@ CASES.row(
     "15",
     Part(box(owner="tom"), entry(box(owner="jane")), box()),
     Part(alias(INFO, JANE, reason="y"), entry(alias(INFO, JANE, reason="x")), alias(INFO, JANE)),
-    Part(replace(box(), keep=60), SILENT, box()),
+    Part(box()._replace(keep=60), SILENT, box()),
 )
 CASES.row(
     "18",
@@ -558,7 +558,7 @@ def test_what_cannot_be_changed_in_place_keeps_its_line() -> None:
     said = key("s1", "a.example", bits=4096)
     outcome = Part(said, entry(KEY, seen=SEEN), KEY.having(public=K1)).outcome(enforce=False)
     assert outcome.step is None
-    again = Part(replace(said, keep=9), entry(KEY, seen=SEEN), KEY.having(public=K1)).outcome(enforce=False)
+    again = Part(said._replace(keep=9), entry(KEY, seen=SEEN), KEY.having(public=K1)).outcome(enforce=False)
     assert again.step is not None
     assert again.step.entry is not None
     assert (again.step.entry.said["bits"], again.step.entry.keep) == (2048, 9)

@@ -228,9 +228,8 @@ def mixed(items: Sequence[Any], rng: random.Random) -> list[Any]:
 
 
 def mixed_ledger(world: World, rng: random.Random) -> Any:
-    from dataclasses import replace
 
-    return replace(world.ledger, entries=dict(mixed(list(world.ledger.entries.items()), rng)))
+    return world.ledger._replace(entries=dict(mixed(list(world.ledger.entries.items()), rng)))
 
 
 def mixed_answers(live: Live, rng: random.Random) -> Live:

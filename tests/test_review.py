@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,7 +82,7 @@ def test_a_digest_covers_what_is_done_and_nothing_else() -> None:
     """Commit, origin, order, findings, drift, what is later and ledger steps change no digest; a value does."""
     changes = example()
     wanted = tenant_digest(planned(*changes))
-    other = [replace(found, origin=None, tenant="x", conflict=True, entry=None) for found in reversed(changes)]
+    other = [found._replace(origin=None, tenant="x", conflict=True, entry=None) for found in reversed(changes)]
     world = World(HOME, JANE, mailbox(f"x@{A}"))
     adopted = world.plan([HOME, JANE])
     assert adopted.steps
@@ -95,7 +94,7 @@ def test_a_digest_covers_what_is_done_and_nothing_else() -> None:
         "scopes": adopted.scopes,
     }
     assert tenant_digest(planned(*other, **noise)) == wanted
-    aim = replace(JANE, attributes={**JANE.attributes, "quota": 1})
+    aim = JANE._replace(attributes={**JANE.attributes, "quota": 1})
     assert tenant_digest(planned(*changes[:1], change(JANE.having(quota=2**30), aim), *changes[2:])) != wanted
     assert tenant_digest(planned(*changes[:2])) != wanted
 
@@ -125,7 +124,7 @@ def base(said: Any, **parts: Any) -> Entry:
 
 def update(live: Any, aim: Any, line: Entry, **parts: Any) -> Change:
     """An update whose ledger line keeps what was before."""
-    return change(live, aim, base=line, **{"entry": replace(entry(aim), before=line.before), **parts})
+    return change(live, aim, base=line, **{"entry": entry(aim)._replace(before=line.before), **parts})
 
 
 def quota(size: int) -> Any:

@@ -11,7 +11,6 @@ are taken and changes that are stale. The ledger goes through its text form afte
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
@@ -104,7 +103,7 @@ def dkim(host: str, *selectors: str) -> list[Resource]:
 def entry(said: Resource, **parts: Any) -> Entry:
     """The ledger's line of a thing that was applied as Git said it."""
     line = Entry(said=dict(said.attributes), domain=said.domain, keep=said.keep, commit=COMMIT)
-    return replace(line, **parts)
+    return line._replace(**parts)
 
 
 def retired(box: Resource) -> Resource:
@@ -121,7 +120,7 @@ def change(live: Resource | None, aim: Resource | None, *, desired: Resource | N
     wanted = desired or (None if goes else aim)
     line = None if aim is None else entry(aim)
     made = Change(kind, found.address, TENANT, found.domain, wanted, live, None, aim, line)
-    return replace(made, **parts)
+    return made._replace(**parts)
 
 
 # ---------------------------------------------------------------------- a world

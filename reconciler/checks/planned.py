@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.diff import TAKEOVER
 from reconciler.findings import Origin, Rule
@@ -54,8 +53,7 @@ ANOTHER_PERSON = Rule(
 _MAKE_ANEW = "Take it out of the YAML and apply (the ledger forgets it); declared again, it is made anew."
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(NamedTuple):
     """What a tenant's comparison came to."""
 
     state: State

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import canonical
 from reconciler.findings import Origin, Rule
@@ -18,17 +17,15 @@ BAD_NAME = Rule("IN204", "error", "Not a usable name", "Write a name that mail a
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(NamedTuple):
     """What a template gives a domain, rendered: plain data in the shapes of the domain's own files."""
 
     records: tuple[Mapping[str, Any], ...] = ()
     dkim: Mapping[str, Any] | None = None
-    aliases: Mapping[str, Any] = field(default_factory=dict)
+    aliases: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """A domain with everything that is said about it. `mail` and `dns` are provider names, None = not ours.
 
     `quota` is what the domain or tenant says of its boxes' sizes, `initial_quota` what new ones start with;
