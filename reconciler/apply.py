@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff import resolve
-from reconciler.errors import Conflict, ProviderError
+from reconciler.errors import Conflict, Locked, ProviderError, ReconcilerError
 from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
 from reconciler.order import dependencies
 
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
 Live = Mapping[tuple[str, str], tuple[Resource, ...] | ProviderError]
 
 
-class Write(NamedTuple):
-    """Write a batch. Answer: the computed attributes of what was made, or the ProviderError."""
+class Begin(NamedTuple):
+    """Note what will be done, before anything is, and take the tenant. Answer: None, or the Locked or LedgerError."""
 
+    plan: TenantPlan
+
+
+class Write(NamedTuple):
+    """Write a batch. Answer: the computed attributes of what was made, the ProviderError, or Locked."""
+
+    tenant: str
     batch: Batch
 
 
@@ -37,38 +44,53 @@ class Read(NamedTuple):
 
 
 class Record(NamedTuple):
-    """Write to the ledger what was confirmed (None: forget the line). `whole`: nothing failed. No answer."""
+    """Write to the ledger what was confirmed (None: forget the line), and what became of each change.
+
+    Answer: None, or the error that says why it is not noted.
+    """
 
     tenant: str
     entries: Mapping[Address, Entry | None]
     scopes: tuple[tuple[str, Scope], ...]
-    whole: bool
+    done: tuple[Change, ...] = ()
+    failed: tuple[tuple[Change, str], ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        return not self.failed
 
 
-Effect = Write | Read | Record
+Effect = Begin | Write | Read | Record
 
 
 @dataclass(slots=True)
 class Outcome:
     """What became of a tenant's changes: `failed` says why, and also holds what was skipped because of it.
 
-    `errors` are the providers' own, also where a look then showed that the change was made all the same.
+    `errors` are the providers' own, also where a look then showed that the change was made all the same. `locked`:
+    somebody else holds the tenant, and what is left is theirs.
     """
 
     tenant: str
+    locked: bool = False
     done: list[Change] = field(default_factory=list)
     failed: list[tuple[Change, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
 
 def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
-    """Make the plan's changes, look, and note in the ledger what is confirmed."""
-    work = _Work(plan)
+    """Say what will be done, make the plan's changes, look, and note in the ledger what is confirmed."""
+    work, begun = _Work(plan), False
     for batch in plan.batches:
         changes = work.possible(batch)
         if not changes:
             continue
-        answer = yield Write(batch._replace(changes=changes))
+        if not begun and (refused := (yield Begin(plan))):
+            return work.given_up(refused)
+        begun = True
+        answer = yield Write(plan.tenant, batch._replace(changes=changes))
+        if isinstance(answer, Locked):  # whoever took it over looks what we did: nothing is written any more
+            return work.given_up(answer)
         if isinstance(answer, ProviderError):
             work.doubt(changes, answer)
         else:
@@ -77,8 +99,11 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
     if touched:
         work.look((yield Read(touched)))
     entries = {step.address: step.entry for step in plan.steps} | work.entries
-    if entries:
-        yield Record(plan.tenant, entries, plan.scopes, whole=not work.outcome.failed)
+    if entries or begun or plan.unfinished:
+        done, failed = tuple(work.outcome.done), tuple(work.outcome.failed)
+        unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed)
+        if unwritten is not None:
+            work.outcome.errors.append(f"{unwritten}; the next run looks what was made")
     return work.outcome
 
 
@@ -99,6 +124,11 @@ class _Work:
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.plan.tenant)
         self.before = dependencies(self.plan.changes)
+
+    def given_up(self, why: ReconcilerError) -> Outcome:
+        """Nothing more is written, and what was is for others to say."""
+        failed = [(change, str(why)) for change in self.plan.changes]
+        return Outcome(self.plan.tenant, isinstance(why, Locked), failed=failed, errors=[str(why)])
 
     def possible(self, batch: Batch) -> tuple[Change, ...]:
         """The batch's changes that depend on nothing that failed, with the values known by now."""
@@ -152,7 +182,7 @@ class _Work:
             problem = problems.get((change.address.provider, change.domain))
             if problem is None and reached(change, found.get(change.address)):
                 self.outcome.done.append(change)
-                self.entries[change.address] = _confirmed(change, found.get(change.address))
+                self.entries[change.address] = confirmed(change, found.get(change.address))
             else:
                 self._fail(change, why if problem is None else f"{why}; reading again: {problem}")
                 self._claim(change, found.get(change.address))
@@ -191,7 +221,7 @@ def _has_shared(change: Change) -> bool:
     return any(elements is not None and elements.shared for elements in found)
 
 
-def _confirmed(change: Change, live: Resource | None) -> Entry | None:
+def confirmed(change: Change, live: Resource | None) -> Entry | None:
     """The ledger line, with what was really seen of computed and referring values."""
     if change.entry is None or live is None or change.aim is None:
         return change.entry

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from reconciler.findings import Finding, Origin
 
-Verdict = Literal["applied", "nothing", "refused", "stale", "failed", "skipped"]
+Verdict = Literal["applied", "nothing", "refused", "stale", "locked", "failed", "skipped"]
 
 
 class Change(NamedTuple):
@@ -116,11 +116,36 @@ class Unread(NamedTuple):
     error: str
 
 
+class Intent(NamedTuple):
+    """A run's word before its first write in a tenant: what it means to do, and who holds the tenant meanwhile.
+
+    `holder` says which process it is, `lease` after how many seconds without a sign of it the tenant is free again,
+    `unlocked` who broke the lock.
+    """
+
+    run: str
+    began: str  # UTC, ISO
+    actor: str
+    commit: str
+    digest: str
+    holder: Mapping[str, Any]
+    lease: int
+    claims: tuple[Change, ...]
+    unlocked: str | None = None
+
+
 class TenantPlan(NamedTuple):
-    """Everything one tenant's plan says. `batches` hold the changes in the order they are made."""
+    """Everything one tenant's plan says. `batches` hold the changes in the order they are made.
+
+    `tip` is the commit of the ledger it was made from; `unfinished` the intent found there; `locked` says who is at
+    work (empty: nobody).
+    """
 
     tenant: str
     applied_commit: str | None = None
+    tip: str | None = None
+    unfinished: Intent | None = None
+    locked: str = ""
     batches: tuple[Batch, ...] = ()
     steps: tuple[Step, ...] = ()
     todo: tuple[Change, ...] = ()  # what a person must do: the provider is read only

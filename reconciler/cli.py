@@ -1,12 +1,13 @@
 """The command line: one small function per command, exit codes, and the only place that prints.
 
-| exit | meaning (of several tenants the first that occurs in the order 1, 3, 4, 2, 0) |
+| exit | meaning (of several tenants the first that occurs in the order 1, 3, 4, 5, 2, 0) |
 |------|-------------------------------------------------------------------------------|
 | 0    | done, or nothing to do                                                          |
 | 1    | an error: bad input, a provider that cannot be read, a change that failed       |
 | 2    | there are changes or drift (`plan --exit-code`)                                 |
 | 3    | refused by a check: nothing was written in that tenant                          |
 | 4    | stale: differs from what was reviewed                                           |
+| 5    | locked: someone else is applying that tenant                                    |
 | 64   | wrong usage of the command line                                                 |
 """
 
@@ -19,18 +20,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler import __version__
+from reconciler import __version__, cli_past
+from reconciler.options import (
+    CHANGES,
+    DONE,
+    ERROR,
+    LOCKED,
+    REFUSED,
+    STALE,
+    USAGE,
+    common,
+    formats,
+    leave,
+    prepare,
+    worktree_option,
+    worst,
+)
 from reconciler.output import Output, fail, fail_with, open_streams, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     from reconciler.changes import Plan, TenantResult
     from reconciler.findings import Finding
     from reconciler.session import Progress, Request
-
-DONE, ERROR, CHANGES, REFUSED, STALE, USAGE = 0, 1, 2, 3, 4, 64
-_WORST_FIRST = (ERROR, REFUSED, STALE, CHANGES, DONE)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -40,30 +53,6 @@ def cli() -> None:
 
     Git says what should be, the live systems say what is, the ledger in Git says what was ours.
     """
-
-
-def _common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that mean the same everywhere."""
-    options = [
-        click.option(
-            "--estate", type=click.Path(), default=".", metavar="DIR", help="The estate's folder (default: here)."
-        ),
-        click.option("--rev", default="HEAD", metavar="COMMIT", help="The commit to read (default: HEAD)."),
-        click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."),
-        click.option("--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer to a file."),
-        click.option("--no-color", is_flag=True, help="No colours, even on a terminal."),
-        click.option("-v", "--verbose", is_flag=True, help="Say more."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def _format(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option("--format", "form", type=click.Choice(names), default="text", help="How to answer.")
-
-
-_worktree = click.option("--worktree", is_flag=True, help="Read the working tree instead of a commit.")
 
 
 @cli.command()
@@ -77,15 +66,15 @@ def init(folder: str) -> None:
 
 
 @cli.command()
-@_common
-@_worktree
-@_format("text", "json")
+@common
+@worktree_option
+@formats("text", "json")
 def validate(form: str, worktree: bool, **options: Any) -> None:  # noqa: FBT001  (click's own calling style)
     """Check files, schemas and references. No live system is contacted."""
     from reconciler import engine
     from reconciler.reports import data, lines
 
-    output, request = _prepare(form, worktree=worktree, **options)
+    output, request = prepare(form, worktree=worktree, **options)
     with progress(output) as told:
         found = engine.validate(_with(request, told))
     if form == "json":
@@ -93,33 +82,34 @@ def validate(form: str, worktree: bool, **options: Any) -> None:  # noqa: FBT001
         _announce(found.differing)
     else:
         output.lines(lines.checked(found))
-    _leave(ERROR if any(f.severity == "error" for f in found.findings) else DONE)
+    leave(ERROR if any(f.severity == "error" for f in found.findings) else DONE)
 
 
 @cli.command()
-@_common
-@_worktree
-@_format("text", "markdown", "json")
+@common
+@worktree_option
+@formats("text", "markdown", "json")
 @click.option("--exit-code", is_flag=True, help="Exit with 2 when there are changes or drift.")
 def plan(form: str, worktree: bool, exit_code: bool, **options: Any) -> None:  # noqa: FBT001
     """Compare what Git says with what there is, and show what would change and why. Nothing is written."""
     from reconciler import engine
 
-    output, request = _prepare(form, worktree=worktree, **options)
+    output, request = prepare(form, worktree=worktree, **options)
     with progress(output) as told:
         found = engine.plan(_with(request, told))
     _show_plan(found, output)
-    _leave(_plan_exit(found, exit_code=exit_code))
+    leave(_plan_exit(found, exit_code=exit_code))
 
 
 @cli.command()
-@_common
-@_format("text", "json")
+@common
+@formats("text", "json")
 @click.option("--yes", is_flag=True, help="Make what the plan shows now, without asking.")
 @click.option(
     "--digest", "digests", multiple=True, metavar="D", help="Make exactly the plan (or tenant) of this digest."
 )
-def apply(form: str, yes: bool, digests: tuple[str, ...], **options: Any) -> None:  # noqa: FBT001
+@click.option("--wait", type=float, default=0.0, metavar="SECONDS", help="Wait so long for who is at work.")
+def apply(form: str, yes: bool, digests: tuple[str, ...], wait: float, **options: Any) -> None:  # noqa: FBT001
     """Make live what the commit says, note it in the ledger, and read it again."""
     from reconciler import engine
     from reconciler.reports import data, lines
@@ -127,7 +117,8 @@ def apply(form: str, yes: bool, digests: tuple[str, ...], **options: Any) -> Non
     asks = sys.stdin.isatty() and sys.stdout.isatty() and form == "text"
     if not yes and not digests and not asks:
         raise click.UsageError("say what was reviewed: --digest D, or --yes for what the plan shows now")
-    output, request = _prepare(form, worktree=False, **options)
+    output, request = prepare(form, worktree=False, **options)
+    request = engine.waited(request, wait) if wait else request
     with progress(output) as told:
         planned = engine.plan(_with(request, told))
     if form == "text":
@@ -135,17 +126,19 @@ def apply(form: str, yes: bool, digests: tuple[str, ...], **options: Any) -> Non
     else:
         _announce(planned.differing)
     if not yes and not digests and not _agreed(planned):
-        _leave(_plan_exit(planned, exit_code=False))
+        leave(_plan_exit(planned, exit_code=False))
     with progress(output) as told:
         done = engine.apply(_with(request, told), planned, digests or None)
     if form == "json":
         output.text(data.text(data.result(done)))
     else:
         output.lines(lines.result(done), more=True)
-    _leave(_worst([_plan_exit(planned, exit_code=False), *map(_result_exit, done.tenants)]))
+    leave(worst([_plan_exit(planned, exit_code=False), *map(_result_exit, done.tenants)]))
 
 
 def _result_exit(result: TenantResult) -> int:
+    if result.result == "locked":
+        return LOCKED
     if result.result == "failed" or result.error:
         return ERROR
     return STALE if result.result == "stale" else DONE
@@ -158,19 +151,6 @@ def _agreed(planned: Plan) -> bool:
 
 
 # ---------------------------------------------------------------------- shared
-
-
-def _prepare(
-    form: str, *, worktree: bool, estate: str, rev: str, tenants: tuple[str, ...], output: str | None, no_color: bool,
-    verbose: bool,
-) -> tuple[Output, Request]:  # fmt: skip
-    from reconciler.session import Request
-
-    color = not no_color and "NO_COLOR" not in os.environ
-    root = Path(os.path.abspath(estate))  # noqa: PTH100  (resolve() would follow the links a user named on purpose)
-    answer = Output(form, output, color, verbose)
-    answer.ready()
-    return answer, Request(root, rev, worktree, tenants)
 
 
 def _with(request: Request, told: Progress) -> Request:
@@ -202,25 +182,20 @@ def _plan_exit(found: Plan, *, exit_code: bool) -> int:
     codes += [ERROR for tenant in found.tenants if tenant.unread]
     if exit_code and any(tenant.changes or tenant.drift for tenant in found.tenants):
         codes.append(CHANGES)
-    return _worst(codes)
+    return worst(codes)
 
 
 def _finding_exit(finding: Finding) -> int:
     return ERROR if finding.is_input else REFUSED
 
 
-def _worst(codes: Iterable[int]) -> int:
-    return min(codes, key=_WORST_FIRST.index, default=DONE)
-
-
-def _leave(code: int) -> None:
-    sys.stdout.flush()
-    sys.exit(code)
+for command in (cli_past.log, cli_past.history, cli_past.unlock):
+    cli.add_command(command)
 
 
 def main() -> None:
     """Run the command line; turns every error of ours into text (or JSON) and an exit code."""
-    from reconciler.errors import InputError, ReconcilerError
+    from reconciler.errors import InputError, Locked, ReconcilerError
 
     open_streams()
     try:
@@ -237,7 +212,7 @@ def main() -> None:
         sys.exit(ERROR)
     except ReconcilerError as error:
         fail(f"reconciler: {error}")
-        sys.exit(ERROR)
+        sys.exit(LOCKED if isinstance(error, Locked) else ERROR)
     except OSError as error:  # a full disk, a folder that is gone, a reader that went away
         if not isinstance(error, BrokenPipeError):
             fail(f"reconciler: {error.strerror}{f': {error.filename}' if error.filename else ''}")

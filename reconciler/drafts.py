@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from reconciler.session import Session
     from reconciler.tenant_files import Tenant
 
+REWRITTEN = Rule(
+    "PL304",
+    "error",
+    "The ledger's history was rewritten",
+    "Find out who did it and restore its ref from another clone; or, to take it as it is, delete the ref here.",
+)
 NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref from a backup or another clone.")
 
 
@@ -47,6 +53,9 @@ class _Draft:
             origin = Origin(f"tenants/{compiled.tenant}/tenant.yaml", line=1, column=1)
             compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
             ledger = Ledger(compiled.tenant)
+        if compiled.tenant in session.rewritten:
+            origin = Origin("reconciler.yaml", line=1, column=1)
+            compiled.findings.append(REWRITTEN.at(compiled.tenant, f"{session.rewritten[compiled.tenant]}.", origin))
         self.ledger = ledger
         self.facts = facts._replace(accept=session.accept(tenant), moved=_moved(session, ledger, compiled.tenant))
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
@@ -56,8 +65,11 @@ class _Draft:
         if self.stopped:
             found = TenantPlan(self.compiled.tenant, findings=tuple(self.compiled.findings))
         else:
-            found = plan_tenant(self.compiled, self.ledger.entries, live, self.asked, self.facts)
-        return self._located(found)._replace(applied_commit=self.ledger.applied)
+            ledger = self.ledger
+            found = plan_tenant(self.compiled, ledger.entries, live, self.asked, self.facts, ledger.intent)
+        return self._located(found)._replace(
+            applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=self.session.locked(self.ledger)
+        )
 
     def _located(self, found: TenantPlan) -> TenantPlan:
         """With the lines of changes, ledger lines and findings looked up, while the documents are at hand."""

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler import apply as applying
-from reconciler import runner
+from reconciler import past, runner
 from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
 from reconciler.drafts import authors, in_order, plan_some
+from reconciler.journal import Journal, Run, identity
 from reconciler.removed import placed, removed
 from reconciler.review import digest, tenant_digest
 from reconciler.session import CHUNK, Session
@@ -25,7 +26,7 @@ from reconciler.session import CHUNK, Session
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from reconciler.apply import Outcome, Record
+    from reconciler.apply import Outcome
     from reconciler.findings import Finding
     from reconciler.session import Request
 
@@ -52,7 +53,7 @@ def validate(request: Request) -> Checked:
 
 def plan(request: Request) -> Plan:
     """Desired against live: what would change, and why. Nothing is written. Raises InputError."""
-    with Session(request) as session:
+    with Session(request, fetch=True) as session:
         differing = session.differing()
 
         def job(names: Sequence[str]) -> list[tuple[bool, TenantPlan]]:
@@ -92,11 +93,36 @@ def apply(request: Request, planned: Plan, allowed: Sequence[str] | None) -> Res
             results[found.tenant] = verdict
     ready = [found for found in planned.tenants if found.tenant not in results]
     with Session(request._replace(revision=planned.commit)) as session:
+        run = Run(os.urandom(6).hex(), identity(session.estate.repository), planned.commit, planned.authors)
         for start in range(0, len(ready), CHUNK):
             wave = ready[start : start + CHUNK]
-            results |= {result.tenant: result for result in _apply_wave(session, planned, wave)}
+            results |= {result.tenant: result for result in _apply_wave(session, run, wave)}
             request.progress(start + len(wave), len(ready))
-    return Result(os.urandom(6).hex(), planned.commit, tuple(results[found.tenant] for found in planned.tenants))
+    return Result(run.id, planned.commit, tuple(results[found.tenant] for found in planned.tenants))
+
+
+def log(request: Request, limit: int) -> list[dict[str, Any]]:
+    """The newest runs. Raises InputError, LedgerError."""
+    with Session(request, fetch=True) as session:
+        return past.log(session, limit)
+
+
+def history(request: Request, name: str) -> list[dict[str, Any]]:
+    """Every change to a name, the newest first. Raises InputError, LedgerError."""
+    with Session(request, fetch=True) as session:
+        return past.history(session, name)
+
+
+def unlock(request: Request, tenant: str, run: str) -> str:
+    """Break a lock; gives who held it. Raises InputError, LedgerError, Locked."""
+    with Session(request._replace(tenants=(tenant,)), fetch=True) as session:
+        return past.unlock(session, tenant, run)
+
+
+def waited(request: Request, seconds: float) -> Request:
+    """The request once nobody is at work on its tenants, or the time is up; with the locks that were seen abandoned."""
+    with Session(request) as session:
+        return request._replace(broken=past.watch(session, seconds))
 
 
 def _verdict(planned: TenantPlan, *, allowed: bool) -> TenantResult | None:
@@ -109,7 +135,11 @@ def _verdict(planned: TenantPlan, *, allowed: bool) -> TenantResult | None:
         return TenantResult(planned.tenant, "failed", not_done=_why(planned, "not read"), error=error, digest=sha)
     if not allowed and planned.changes:  # steps of the ledger alone are free
         return TenantResult(planned.tenant, "stale", not_done=_why(planned, "not what was reviewed"), digest=sha)
-    if not planned.changes and not planned.steps:
+    if planned.locked:
+        return TenantResult(
+            planned.tenant, "locked", not_done=_why(planned, "locked"), error=planned.locked, digest=sha
+        )
+    if not planned.changes and not planned.steps and not planned.unfinished:
         return TenantResult(planned.tenant, "nothing", digest=sha)
     return None
 
@@ -118,11 +148,9 @@ def _why(planned: TenantPlan, reason: str) -> tuple[tuple[Change, str], ...]:
     return tuple((change, reason) for change in planned.changes)
 
 
-def _apply_wave(session: Session, planned: Plan, wave: Sequence[TenantPlan]) -> Iterator[TenantResult]:
-    def record(records: list[Record]) -> None:
-        session.ledgers.write(records, session.tips, planned.commit)
-
-    outcomes = runner.drive([applying.apply(p) for p in wave], session.world, record)
+def _apply_wave(session: Session, run: Run, wave: Sequence[TenantPlan]) -> Iterator[TenantResult]:
+    journal = Journal(session.estate.repository, session.refs, run, wave)
+    outcomes = runner.drive([applying.apply(p) for p in wave], session.world, journal)
     digests = {found.tenant: tenant_digest(found) for found in wave}
     return (_result(outcome, digests[outcome.tenant]) for outcome in outcomes)
 
@@ -130,7 +158,9 @@ def _apply_wave(session: Session, planned: Plan, wave: Sequence[TenantPlan]) -> 
 def _result(outcome: Outcome, sha: str) -> TenantResult:
     done, failed = tuple(outcome.done), tuple(outcome.failed)
     error = outcome.errors[0] if outcome.errors else failed[0][1] if failed else None
+    rerun = f"reconciler apply --tenant {outcome.tenant} --yes"
+    if outcome.locked:
+        return TenantResult(outcome.tenant, "locked", done, failed, error, rerun, sha)
     if failed:
-        rerun = f"reconciler apply --tenant {outcome.tenant} --yes"
         return TenantResult(outcome.tenant, "failed", done, failed, error, rerun, sha)
     return TenantResult(outcome.tenant, "applied" if done else "nothing", done, error=error, digest=sha)

@@ -8,7 +8,9 @@
         Missing         it answers, but what was asked for is not there (a zone, a table)
         Conflict        what should be changed is no longer as it was read; nothing was written
       StalePlan         what would be done differs from what was reviewed
+      Locked            somebody else is applying the tenant
       LedgerError       the record of what was applied cannot be read or written
+        RemoteError     the remote that holds it does not answer
 
 Only the shell raises these; the core returns findings. The command line alone turns them into text and
 exit codes. No message holds a secret: providers put names of settings into them, never values.
@@ -60,5 +62,13 @@ class StalePlan(ReconcilerError):
     """The plan differs from the one that was reviewed."""
 
 
+class Locked(ReconcilerError):
+    """Somebody else is applying the tenant, or has taken it over."""
+
+
 class LedgerError(ReconcilerError):
     """The record of what was applied cannot be read or written."""
+
+
+class RemoteError(LedgerError):
+    """The remote that holds the ledger does not answer; a later try may succeed."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from bisect import bisect_left
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler.errors import InputError
 from reconciler.findings import Origin, Rule
+from reconciler.tree import File, Tree, file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,34 +39,6 @@ _ELSEWHERE = frozenset(
 )
 _PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
-_REGULAR = frozenset({"100644", "100755"})
-
-
-class File(NamedTuple):
-    """One file of a tree. `blob` is its object id, or None in a working tree; `regular` is false for links."""
-
-    path: str
-    blob: str | None
-    regular: bool
-
-
-class Tree:
-    """The files of a commit or of a working tree, by path. Tens of thousands cost next to nothing until asked for."""
-
-    def __init__(self, paths: list[str], file: Callable[[int], File]) -> None:
-        self.paths = paths  # sorted
-        self._file = file
-
-    def get(self, path: str) -> File | None:
-        """The file at a path, or None."""
-        at = bisect_left(self.paths, path)
-        return self._file(at) if at < len(self.paths) and self.paths[at] == path else None
-
-    def under(self, folder: str) -> list[File]:
-        """The files below a folder, and what stands at its own path (a link in its place)."""
-        start, end = (bisect_left(self.paths, f"{folder}{mark}") for mark in "/0")  # "0" follows "/"
-        itself = self.get(folder)
-        return [*([itself] if itself else []), *map(self._file, range(start, end))]
 
 
 class Repository:
@@ -84,6 +56,14 @@ class Repository:
         return subprocess.run(  # noqa: S603  (a fixed program, no shell)
             command, cwd=self.root, input=stdin, capture_output=True, check=True, env=_environment()
         ).stdout
+
+    def attempt(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run Git where failing is an answer: its exit code and what it prints."""
+        command = ["git", *_OPTIONS, *arguments]
+        return subprocess.run(  # noqa: S603  (a fixed program, no shell)
+            command, cwd=self.root, input=stdin, capture_output=True, check=False, env=_environment(), text=True,
+            errors="replace",
+        )  # fmt: skip
 
     def commit(self, revision: str, *, unborn: bool = False) -> str:
         """The full id of a commit. Raises InputError when there is no repository or no such commit.
@@ -113,7 +93,7 @@ class Repository:
             found = sorted(self._walk(), key=lambda file: file.path)
             return Tree([file.path for file in found], found.__getitem__)
         lines = self.git("ls-tree", "-r", "-z", commit).decode(errors="surrogateescape").split("\0")[:-1]
-        return Tree([line.partition("\t")[2] for line in lines], lambda at: _file(lines[at]))
+        return Tree([line.partition("\t")[2] for line in lines], lambda at: file(lines[at]))
 
     def _walk(self) -> Iterator[File]:
         for part in ("reconciler.yaml", "domain-templates", "tenants"):
@@ -139,6 +119,17 @@ class Repository:
             reader = self._reader_of(some)
             found |= {name: content for name in some if (content := _answer(reader)) is not None}
         return found
+
+    def resolve(self, names: Sequence[str]) -> dict[str, str]:
+        """{name: id} of the refs or revisions that lead to an object."""
+        lines = self.git("cat-file", "--batch-check=%(objectname)", stdin="".join(f"{n}\n" for n in names).encode())
+        found = zip(names, lines.decode(errors="replace").splitlines(), strict=True)
+        return {name: answer for name, answer in found if _COMMIT.fullmatch(answer)}
+
+    def refs(self, *prefixes: str) -> dict[str, str]:
+        """{name: id} of every ref below the prefixes."""
+        lines = self.git("for-each-ref", "--format=%(objectname) %(refname)", "--", *prefixes).decode().splitlines()
+        return {name: found for found, _, name in (line.partition(" ") for line in lines)}
 
     def _reader_of(self, names: Sequence[str]) -> IO[bytes]:
         process = self._batch
@@ -229,9 +220,3 @@ def _answer(reader: IO[bytes]) -> bytes | None:
     content = reader.read(int(header[2]))
     reader.read(1)
     return content
-
-
-def _file(line: str) -> File:
-    description, _, path = line.partition("\t")
-    mode, _, blob = description.split()
-    return File(path, blob, mode in _REGULAR)

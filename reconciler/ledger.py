@@ -1,23 +1,21 @@
 """The ledger: per tenant what was really applied, in Git, on the ref `refs/reconciler/tenants/<tenant>`.
 
-The ref's tree holds one file, `ledger.jsonl`: a header, then a line per address with the values Git said, attribute by
-attribute. A hash could not say which attribute moved, nor which value in a shared record set was ours. The ref's
-commits have no parents or trees of the estate's branches: history of what was done, beside history of what was said.
+The ref's tree holds `ledger.jsonl`: a header, then a line per address with the values Git said, attribute by
+attribute. A hash could not say which attribute moved, nor which value in a shared record set was ours. While a run is
+at work its intent lies beside it (`journal`), and of a run that was killed it stays: what such a run meant to do is a
+claim, and whoever plans next looks at the live systems for what became of it.
 """
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import re
-import socket
-import subprocess
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.changes import Change, Intent
 from reconciler.errors import LedgerError
-from reconciler.kinds import kinds
-from reconciler.model import Address, Computed, Entry, Scope, Value
+from reconciler.kinds import kinds, named
+from reconciler.model import Address, Computed, Entry, Resource, Scope, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,20 +23,24 @@ if TYPE_CHECKING:
     from reconciler.apply import Record
     from reconciler.history import Repository
 
-FORMAT = "reconciler.ledger/1"
+FORMAT, INTENT_FORMAT = "reconciler.ledger/1", "reconciler.intent/1"
 REFS = "refs/reconciler/tenants/"
-_FILE = "ledger.jsonl"
+FILE, INTENT = "ledger.jsonl", "intent.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Ledger(NamedTuple):
-    """One tenant's ledger. `tip` is the ref's commit (None: there is none yet), `applied` the commit last applied."""
+    """One tenant's ledger. `tip` is the ref's commit (None: there is none yet), `applied` the commit last applied.
+
+    `intent` is the word of a run that has not said what became of it: it is at work, or was killed.
+    """
 
     tenant: str
     tip: str | None = None
     applied: str | None = None
     entries: Mapping[Address, Entry] = {}
     scopes: tuple[tuple[str, Scope], ...] = ()
+    intent: Intent | None = None
 
 
 class Ledgers:
@@ -49,56 +51,31 @@ class Ledgers:
 
     def tips(self, tenants: Sequence[str] = ()) -> dict[str, str]:
         """{tenant: commit of its ledger}, of the tenants named or of all."""
-        refs = [f"{REFS}{tenant}" for tenant in tenants] or [REFS]
-        listing = self._repository.git("for-each-ref", "--format=%(objectname) %(refname)", "--", *refs).decode()
-        pairs = (line.split(" ", 1) for line in listing.splitlines())
-        return {name.removeprefix(REFS): tip for tip, name in pairs}
+        if tenants:  # a listing reads every ref beside the one that is asked for
+            found = self._repository.resolve([f"{REFS}{tenant}" for tenant in tenants])
+        else:
+            found = self._repository.refs(REFS)
+        return {name.removeprefix(REFS): tip for name, tip in found.items()}
 
     def read(self, tips: Mapping[str, str | None]) -> dict[str, Ledger | LedgerError]:
         """{tenant: its ledger as of the tip given, or why it cannot be read}."""
-        contents = self._repository.objects([f"{tip}:{_FILE}" for tip in tips.values() if tip is not None])
-        return {tenant: _read(tenant, tip, contents.get(f"{tip}:{_FILE}")) for tenant, tip in tips.items()}
-
-    def write(self, records: Sequence[Record], tips: Mapping[str, str], commit: str) -> None:
-        """Note what was confirmed on top of `tips`, for all tenants in one process. Raises LedgerError."""
-        if not records:
-            return
-        who, commits = self._who(), []
-        ledgers = self.read({record.tenant: tips.get(record.tenant) for record in records})
-        for record in records:
-            ledger = ledgers[record.tenant]
-            if isinstance(ledger, LedgerError):
-                raise ledger
-            commits.append(_commit(_after(ledger, record, commit), ledger.tip, who))
-        try:
-            self._repository.git("fast-import", "--quiet", "--date-format=now", stdin=b"".join(commits))
-        except subprocess.CalledProcessError as error:
-            raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
-
-    def _who(self) -> str:
-        """Git's own identity, else login@host: nothing fails where Git has none."""
-        try:
-            name, _, rest = self._repository.git("var", "GIT_COMMITTER_IDENT").decode().partition(" <")
-            return f"{name} <{rest.partition('>')[0]}>"
-        except subprocess.CalledProcessError:
-            return f"{_login()} <{_login()}@{socket.gethostname()}>"
+        names = [f"{tip}:{file}" for tip in tips.values() if tip is not None for file in (FILE, INTENT)]
+        contents = self._repository.objects(names)
+        return {
+            tenant: _read(tenant, tip, contents.get(f"{tip}:{FILE}"), contents.get(f"{tip}:{INTENT}"))
+            for tenant, tip in tips.items()
+        }
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as containers have
-        return f"uid{os.getuid()}"
-
-
-def _read(tenant: str, tip: str | None, content: bytes | None) -> Ledger | LedgerError:
+def _read(tenant: str, tip: str | None, content: bytes | None, intent: bytes | None) -> Ledger | LedgerError:
     if tip is None:
         return Ledger(tenant)
     if content is None:
-        return LedgerError(f"{REFS}{tenant} holds no {_FILE}")
+        return LedgerError(f"{REFS}{tenant} holds no {FILE}")
     try:
         header, *lines = content.decode().splitlines()
-        return _ledger(tenant, tip, json.loads(header), lines)
+        found = _ledger(tenant, tip, json.loads(header), lines)
+        return found if intent is None else found._replace(intent=_intent(tenant, json.loads(intent)))
     except LedgerError as error:
         return error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -130,38 +107,69 @@ def _entry(data: dict[str, Any]) -> Entry:
     return Entry(**data)
 
 
-def _after(ledger: Ledger, record: Record, commit: str) -> Ledger:
+def _intent(tenant: str, data: Mapping[str, Any]) -> Intent:
+    if data["format"] != INTENT_FORMAT:
+        raise LedgerError(
+            f"{REFS}{tenant} holds an intent of format {data['format']!r}, which this version does not read"
+        )
+    claims = tuple(_claim(tenant, change["address"], change["claim"]) for change in data["changes"])
+    return Intent(
+        data["run"], data["began"], data["actor"], data["commit"], data["digest"], data["holder"], data["lease"],
+        claims, data["unlocked"],
+    )  # fmt: skip
+
+
+def _claim(tenant: str, name: str, data: Mapping[str, Any]) -> Change:
+    address, domain = Address.parse(name), data["domain"]
+    before, after = (_resource(address, data[side], domain) for side in ("before", "after"))
+    entry = None if data["entry"] is None else _entry(data["entry"])
+    return Change(named(address.kind), address, tenant, domain, None, before, None, after, entry)
+
+
+def claim(change: Change) -> dict[str, Any]:
+    """A change as an intent holds it: what is there before and after, and the ledger's line once that is seen."""
+    sides = {"before": change.live, "after": change.aim}
+    return {
+        "domain": change.domain,
+        **{name: None if side is None else _encoded(side.attributes) for name, side in sides.items()},
+        "entry": None if change.entry is None else _values(change.entry),
+    }
+
+
+def _resource(address: Address, values: Mapping[str, Any] | None, domain: str) -> Resource | None:
+    if values is None:
+        return None
+    return Resource(address, {name: _decode(value) for name, value in values.items()}, domain)
+
+
+def advanced(ledger: Ledger, record: Record, commit: str) -> Ledger:
+    """The ledger after what a run has confirmed."""
     entries = {address: entry for address, entry in ledger.entries.items() if address not in record.entries}
     entries |= {address: entry for address, entry in record.entries.items() if entry is not None}
     used = {(address.provider, entry.domain) for address, entry in entries.items()}
     known = {(provider, scope.domain): scope for provider, scope in (*ledger.scopes, *record.scopes)}
     scopes = tuple((key[0], known[key]) for key in sorted(used) if key in known)
     applied = commit if record.whole else ledger.applied
-    return ledger._replace(applied=applied, entries=entries, scopes=scopes)
+    return ledger._replace(applied=applied, entries=entries, scopes=scopes, intent=None)
 
 
-def _commit(ledger: Ledger, parent: str | None, who: str) -> bytes:
-    text = _text(ledger)
-    message = f"applied {ledger.applied or 'in part'}\n".encode()
-    lines = [f"commit {REFS}{ledger.tenant}", f"committer {who} now", f"data {len(message)}"]
-    head = "\n".join(lines).encode() + b"\n" + message
-    origin = f"from {parent}\n".encode() if parent else b""
-    return head + origin + f"M 100644 inline {_FILE}\ndata {len(text)}\n".encode() + text + b"\n"
-
-
-def _text(ledger: Ledger) -> bytes:
+def text(ledger: Ledger) -> bytes:
+    """The content of `ledger.jsonl`."""
     scopes = [[provider, scope.domain, scope.zone] for provider, scope in ledger.scopes]
     header = {"format": FORMAT, "tenant": ledger.tenant, "commit": ledger.applied, "scopes": scopes}
-    lines = [header, *(_line(address, entry) for address, entry in sorted(ledger.entries.items()))]
+    lines = [
+        header,
+        *({"address": str(address), **_values(entry)} for address, entry in sorted(ledger.entries.items())),
+    ]
     return "".join(f"{json.dumps(line, separators=(',', ':'))}\n" for line in lines).encode()
 
 
 _EMPTY = Entry(said={}, domain="")
 
 
-def _line(address: Address, entry: Entry) -> dict[str, Any]:
+def _values(entry: Entry) -> dict[str, Any]:
     """Only what differs from an empty entry: a line stays short enough to be read in a diff."""
-    line: dict[str, Any] = {"address": str(address), "said": _encoded(entry.said), "domain": entry.domain}
+    line: dict[str, Any] = {"said": _encoded(entry.said), "domain": entry.domain}
     line |= {name: _encoded(value) for name in ("seen", "before") if (value := getattr(entry, name))}
     for name in ("keep", "retired", "absent", "commit", "file", "line"):
         if getattr(entry, name) != getattr(_EMPTY, name):

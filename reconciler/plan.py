@@ -5,29 +5,27 @@ Pure: what was read, what the ledger says and which day it is come in as argumen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from graphlib import CycleError
 from typing import TYPE_CHECKING
 
-from reconciler import canonical
-from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Unread, Waiting
+from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged
 from reconciler.checks import planned, removals
-from reconciler.checks.dns import holder
 from reconciler.checks.planned import Compared
-from reconciler.diff import Outcome, compare, resolve
+from reconciler.claims import Settled, settle
+from reconciler.comparing import Draft, compare_all, present
 from reconciler.errors import ProviderError
 from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.holding import hold_back
 from reconciler.kinds import kinds
-from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
 from reconciler.order import CYCLE, batches, cycle
-from reconciler.thing import Context
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.apply import Live
+    from reconciler.changes import Intent
     from reconciler.compile import Compiled
+    from reconciler.model import Address, Entry, Resource, Scope
 
 DROPPED = Rule(
     "PL221",
@@ -45,19 +43,6 @@ NO_PROVIDER = Rule(
 FIRST = Rule(
     "PL209", "info", "First plan of this tenant", "The ledger is empty: equal things are adopted, nothing is removed."
 )
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A plan in the making."""
-
-    changes: list[Change] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    later: list[Waiting] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    unmanaged: list[Resource] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
 
 
 def scopes(compiled: Compiled, known: Sequence[tuple[str, Scope]], facts: Facts) -> list[tuple[str, Scope]]:
@@ -80,27 +65,38 @@ def scopes(compiled: Compiled, known: Sequence[tuple[str, Scope]], facts: Facts)
 
 
 def plan_tenant(
-    compiled: Compiled, base: Mapping[Address, Entry], live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts
+    compiled: Compiled,
+    base: Mapping[Address, Entry],
+    live: Live,
+    asked: Sequence[tuple[str, Scope]],
+    facts: Facts,
+    unfinished: Intent | None = None,
 ) -> TenantPlan:
-    """The plan of one tenant whose documents are sound. `asked` are the scopes that `live` answers."""
-    draft = _Draft()
-    there = _there(live, asked, facts, draft)
+    """The plan of one tenant whose documents are sound. `asked` are the scopes that `live` answers.
+
+    `unfinished` is the word of a run that did not say what came of it: a look at live does.
+    """
+    draft = Draft()
+    there = present(live, asked, facts, draft)
     scopes_asked = {(provider, scope.domain) for provider, scope in asked}
     read = {key for key in scopes_asked if not isinstance(live[key], ProviderError)}
-    _compare_all(compiled, base, there, read, facts, draft)
+    settled = settle(unfinished, compiled.tenant, base, there, read) if unfinished else Settled({})
+    base = settled.over(base)
+    compare_all(compiled, base, there, read, facts, draft)
     _let_go(base, scopes_asked, facts, draft)
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
     compared = Compared(compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked)
-    draft.findings += planned.check(compared, facts)
-    if not base and compiled.state:
-        draft.findings.append(FIRST.at(compiled.tenant, "", Origin(f"tenants/{compiled.tenant}/tenant.yaml")))
+    draft.findings += [*planned.check(compared, facts), *_first(compiled, base)]
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later
     draft.findings += removals.check(compiled.tenant, compared._replace(changes=draft.changes), facts)
+    draft.findings += settled.check(draft.changes)
     ordered = _ordered(draft.changes, asked, draft)
+    draft.steps += settled.steps({step.address for step in draft.steps})
     return TenantPlan(
         tenant=compiled.tenant,
+        unfinished=unfinished,
         batches=ordered,
         steps=tuple(sorted(draft.steps, key=lambda step: step.address)),
         todo=todo,
@@ -113,67 +109,12 @@ def plan_tenant(
     )
 
 
-# ---------------------------------------------------------------------- comparing
+def _first(compiled: Compiled, base: Mapping[Address, Entry]) -> Iterator[Finding]:
+    if not base and compiled.state:
+        yield FIRST.at(compiled.tenant, "", Origin(f"tenants/{compiled.tenant}/tenant.yaml"))
 
 
-def _there(live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: _Draft) -> dict[Address, Resource]:
-    """What is there, but for what belongs to another declared domain inside the same zone."""
-    found: dict[Address, Resource] = {}
-    for provider, scope in asked:
-        answer = live[provider, scope.domain]
-        if isinstance(answer, ProviderError):
-            draft.unread.append(Unread(provider, "*", f"{scope.domain}: {answer}"))
-            continue
-        for resource in answer:
-            host = canonical.domain_of(resource.address.name).rpartition("/")[2]
-            if holder(host, scope.domain, facts.domains) == scope.domain:
-                found[resource.address] = resource
-    return found
-
-
-def _compare_all(
-    compiled: Compiled, base: Mapping[Address, Entry], there: Mapping[Address, Resource],
-    read: set[tuple[str, str]], facts: Facts, draft: _Draft,
-) -> None:  # fmt: skip
-    def lookup(reference: Computed) -> Value:
-        source = there.get(reference.address)
-        value = MISSING if source is None else source.get(reference.attribute)
-        return reference if value is MISSING else value
-
-    context = Context(facts.today, facts.commit)
-    for address in sorted({*compiled.state, *base, *there}):
-        git, entry, live = compiled.state.get(address), base.get(address), there.get(address)
-        domain = next(side.domain for side in (git, entry, live) if side is not None)
-        if (address.provider, domain) not in read or (draft.unread and _source_unread(git, read)):
-            continue
-        outcome = compare(kinds()[address.kind], address, git, resolve(git, lookup), live, entry, context)
-        _collect(outcome, compiled.tenant, draft)
-
-
-def _source_unread(git: Resource | None, read: set[tuple[str, str]]) -> bool:
-    """Whether what it refers to lies where nothing could be read: then nothing can be said of it."""
-    found = [ref for value in git.attributes.values() for ref in references(value)] if git is not None else []
-    return git is not None and any((ref.address.provider, git.domain) not in read for ref in found)
-
-
-def _collect(outcome: Outcome, tenant: str, draft: _Draft) -> None:
-    draft.outcomes.append(outcome)
-    draft.findings += outcome.findings
-    if outcome.change is not None and outcome.change.reason == "retention":
-        change = outcome.change
-        when = change.base.retired if change.base else None
-        draft.later.append(Waiting(change.address, "purge", when, "retention"))
-    elif outcome.change is not None:
-        draft.changes.append(outcome.change._replace(tenant=tenant))
-    if outcome.step is not None:
-        draft.steps.append(outcome.step)
-    if outcome.later is not None:
-        draft.later.append(outcome.later)
-    if outcome.unmanaged is not None:
-        draft.unmanaged.append(outcome.unmanaged)
-
-
-def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: Facts, draft: _Draft) -> None:
+def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: Facts, draft: Draft) -> None:
     """What the ledger has of what is let go: forgotten, nothing is written."""
     for address, entry in base.items():
         if (address.provider, entry.domain) in asked:
@@ -196,7 +137,7 @@ def _dropped(address: Address, entry: Entry, facts: Facts) -> Iterator[Finding]:
         yield DROPPED.at(str(address), what, Origin(entry.file, line=entry.line))
 
 
-def _ordered(changes: list[Change], asked: Sequence[tuple[str, Scope]], draft: _Draft) -> tuple[Batch, ...]:
+def _ordered(changes: list[Change], asked: Sequence[tuple[str, Scope]], draft: Draft) -> tuple[Batch, ...]:
     try:
         return batches(changes, {(provider, scope.domain): scope for provider, scope in asked})
     except CycleError as error:

@@ -6,17 +6,17 @@ import os
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler import providers
-from reconciler.apply import Effect, Live, Outcome, Read, Record, Write
-from reconciler.errors import ProviderError, Refused
+from reconciler.apply import Begin, Effect, Live, Outcome, Read, Record, Write
+from reconciler.errors import Locked, ProviderError, ReconcilerError, Refused
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from reconciler.agency import Agency
-    from reconciler.changes import Batch
+    from reconciler.changes import Batch, TenantPlan
     from reconciler.model import Address, Resource, Scope, Value
     from reconciler.providers import Provider
 
@@ -100,41 +100,63 @@ def _secret_file(provider: str, key: str, name: str) -> str:
         raise Refused(f"{provider}: `{key}`: {name} under $RECONCILER_SECRETS: {why}") from None
 
 
-def drive(
-    applies: Iterable[Generator[Effect, Any, Outcome]], world: World, record: Callable[[list[Record]], None]
-) -> list[Outcome]:
-    """Run several applies together: writes one by one, reads and ledger lines of all of them at once."""
+class Journal(Protocol):
+    """Where a run says what it will do and what came of it; each answers the tenants for which that failed."""
+
+    def begin(self, plans: Sequence[TenantPlan]) -> Mapping[str, ReconcilerError]:
+        """Before a tenant's first write."""
+
+    def lost(self) -> Mapping[str, ReconcilerError]:
+        """Asked before every write: the tenants that somebody else has taken over."""
+
+    def record(self, records: Sequence[Record]) -> Mapping[str, ReconcilerError]:
+        """At a tenant's end."""
+
+
+Running = Generator[Effect, Any, Outcome]
+
+
+def drive(applies: Iterable[Running], world: World, journal: Journal) -> list[Outcome]:
+    """Run several applies together: writes one by one; intents, reads and outcomes of all of them at once."""
     outcomes: list[Outcome] = []
-    waiting = [(apply, None) for apply in applies]
+    waiting: list[tuple[Running, Any]] = [(apply, None) for apply in applies]
     while waiting:
-        asked = _advance(waiting, outcomes, world)
+        asked = _advance(waiting, outcomes, world, journal)
         reads = [effect for _, effect in asked if isinstance(effect, Read)]
         live: Live = world.read({scope: None for effect in reads for scope in effect.scopes}) if reads else {}
-        record([effect for _, effect in asked if isinstance(effect, Record)])
-        waiting = [(apply, _answer(effect, live)) for apply, effect in asked]
+        begun = journal.begin([effect.plan for _, effect in asked if isinstance(effect, Begin)])
+        noted = journal.record([effect for _, effect in asked if isinstance(effect, Record)])
+        waiting = [(apply, _answer(effect, live, begun, noted)) for apply, effect in asked]
     return outcomes
 
 
 def _advance(
-    waiting: list[tuple[Generator[Effect, Any, Outcome], Any]], outcomes: list[Outcome], world: World
-) -> list[tuple[Generator[Effect, Any, Outcome], Effect]]:
-    """Send each its answer and perform its writes, up to the next read or ledger line."""
-    asked: list[tuple[Generator[Effect, Any, Outcome], Effect]] = []
+    waiting: list[tuple[Running, Any]], outcomes: list[Outcome], world: World, journal: Journal
+) -> list[tuple[Running, Effect]]:
+    """Send each its answer and perform its writes, up to the next intent, read or outcome."""
+    asked: list[tuple[Running, Effect]] = []
+    lost: dict[str, ReconcilerError] = {}
     for apply, answer in waiting:
         try:
             effect = apply.send(answer)
             while isinstance(effect, Write):
-                effect = apply.send(world.write(effect.batch))
+                lost |= journal.lost()
+                gone = lost.get(effect.tenant)
+                effect = apply.send(world.write(effect.batch) if gone is None else Locked(str(gone)))
             asked.append((apply, effect))
         except StopIteration as end:
             outcomes.append(end.value)
     return asked
 
 
-def _answer(effect: Effect, live: Live) -> Any:
+def _answer(
+    effect: Effect, live: Live, begun: Mapping[str, ReconcilerError], noted: Mapping[str, ReconcilerError]
+) -> Any:
     if isinstance(effect, Read):
         return {(provider, scope.domain): live[provider, scope.domain] for provider, scope in effect.scopes}
-    return None
+    if isinstance(effect, Begin):
+        return begun.get(effect.plan.tenant)
+    return noted.get(effect.tenant)
 
 
 def spread(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from zoneinfo import ZoneInfo
 
-from reconciler import runner
+from reconciler import journal, runner
 from reconciler.checks import across
+from reconciler.errors import RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
-from reconciler.ledger import Ledgers
+from reconciler.ledger import Ledger, Ledgers
+from reconciler.swap import Refs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 CHUNK = 40  # tenants read, compared and applied together: enough to save round trips, few enough to stay small
 PARALLEL_TENANTS = 100  # below, starting worker processes costs more than it saves
 
+NO_REMOTE = Rule(
+    "PL305", "warning", "Planned from the ledger as it was seen last", "Nothing is applied until its remote answers."
+)
 NO_SUCH_TENANT = Rule("IN305", "error", "No such tenant", "See the folders under tenants/.")
 
 Progress = Callable[[int, int], None]
@@ -31,23 +37,33 @@ Answer = TypeVar("Answer")
 
 
 class Request(NamedTuple):
-    """What a command asks for; empty `tenants` means all of them. `progress` is told (done, total) tenants."""
+    """What a command asks for; empty `tenants` means all of them. `progress` is told (done, total) tenants.
+
+    `broken` are tips of ledgers whose intent was watched standing still for a whole lease.
+    """
 
     root: Path
     revision: str = "HEAD"
     worktree: bool = False
     tenants: tuple[str, ...] = ()
     progress: Progress = lambda _done, _total: None
+    broken: frozenset[str] = frozenset()
 
 
 class Session:
-    """Opened once per command and closed by `with`. Raises InputError for what stops everything."""
+    """Opened once per command and closed by `with`. Raises InputError for what stops everything.
 
-    def __init__(self, request: Request) -> None:
+    `fetch`: the remote that holds the ledger is asked first.
+    """
+
+    def __init__(self, request: Request, *, fetch: bool = False) -> None:
         self.request = request
         self.estate = Estate(request.root, request.revision, worktree=request.worktree)
         self.ledgers = Ledgers(self.estate.repository)
-        self.tips: Mapping[str, str] = self.ledgers.tips(request.tenants)
+        self.rewritten: Mapping[str, str] = {}
+        self.findings: list[Finding] = list(self.estate.findings)
+        self.tips: Mapping[str, str] = {}
+        self.look(fetch=fetch)
         self.world = runner.World(self.estate.agency, request.root)
         zone = ZoneInfo(self.estate.agency.data.get("timezone", "UTC"))
         self.today = datetime.now(zone).date().isoformat()
@@ -55,10 +71,43 @@ class Session:
         self.names = tuple(sorted(name for name in set(asked) if name in self.tips or self.estate.has(name)))
         origin = Origin("tenants", line=1, column=1)
         unknown = [name for name in request.tenants if name not in self.names]
-        self.findings: list[Finding] = [
-            *self.estate.findings,
-            *(NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown),
-        ]
+        self.findings += [NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown]
+
+    def _remote(self) -> str | None:
+        """Where the ledger is kept: what reconciler.yaml says, else `origin` where there is one."""
+        said = self.estate.agency.data.get("ledger", {})
+        if "remote" in said:
+            return said["remote"]  # type: ignore[no-any-return]
+        return "origin" if self.estate.repository.attempt("config", "remote.origin.url").returncode == 0 else None
+
+    def look(self, *, fetch: bool = True) -> None:
+        """See how far the ledgers are now."""
+        if fetch:
+            self._fetch()
+        self.tips = self.ledgers.tips(self.request.tenants)
+
+    @cached_property
+    def refs(self) -> Refs:
+        """The ledgers' refs, here and where they are kept."""
+        return Refs(self.estate.repository, self._remote())
+
+    def _fetch(self) -> None:
+        """Brings our refs up to date; without an answer what was seen last has to do."""
+        try:
+            self.rewritten = self.refs.fetch(self.request.tenants)
+        except RemoteError as error:
+            self.findings.append(
+                NO_REMOTE.at(str(self.refs.remote), f"{error}.", Origin("reconciler.yaml", ("ledger",)))
+            )
+
+    def locked(self, ledger: Ledger) -> str:
+        """Who is at work on a tenant; empty where nobody is."""
+        intent, tip = ledger.intent, ledger.tip
+        if intent is None or tip is None or journal.free(intent, self.request.broken, tip):
+            return ""
+        where = f"{intent.holder['host']}, process {intent.holder['pid']}"
+        ci = f", CI run {intent.holder['ci']}" if intent.holder["ci"] else ""
+        return f"run {intent.run} by {intent.actor} on {where}{ci} is at work on it since {intent.began}"
 
     def __enter__(self) -> Self:
         return self

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconciler.documents import Document
-    from reconciler.history import File
+    from reconciler.tree import File
 
 LINK = Rule("IN220", "error", "Not a regular file", "Commit the file itself; links and submodules are not followed.")
 STRAY = Rule(

@@ -57,7 +57,10 @@ class Seen:
         return Counter(next(word for word in command if word in VERBS) for command in self.processes)
 
 
-VERBS = {"rev-parse", "ls-tree", "cat-file", "status", "for-each-ref", "log", "fast-import", "var", "ls-files"}
+VERBS = {
+    "cat-file", "config", "fast-import", "fetch", "for-each-ref", "log", "ls-files", "ls-tree", "push", "rev-parse",
+    "status", "update-ref", "var",
+}  # fmt: skip
 _watching: list[Seen] = []
 
 
@@ -116,11 +119,12 @@ def test_a_command_starts_a_handful_of_git_processes(many, monkeypatch, command)
 
 
 def test_an_apply_starts_as_few(many, monkeypatch):
-    """A first apply of many tenants: one process writes the ledgers of a whole chunk of them."""
+    """A first apply of many tenants: three write the intents of a whole chunk of them, three what came of it."""
     estate = make(many.root.parent / "fresh", *map(client, range(TENANTS)))
     seen = seen_of(monkeypatch, estate, "apply", "--yes")
-    assert seen.git["fast-import"] <= -(-TENANTS // 40)
-    assert len(seen.processes) <= 25
+    chunks = -(-TENANTS // 40)
+    assert max(seen.git[verb] for verb in ("fast-import", "update-ref")) <= 2 * chunks
+    assert len(seen.processes) <= 16 + 6 * chunks
 
 
 def test_the_number_of_processes_does_not_depend_on_the_size(many, monkeypatch, tmp_path):

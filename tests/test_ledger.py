@@ -36,8 +36,8 @@ def test_each_tenant_has_its_own_ref_beside_the_branches(estate):
     estate.applied({})
     refs = estate.git("for-each-ref", "--format=%(refname)", "refs/reconciler").splitlines()
     assert refs == ["refs/reconciler/tenants/contoso", REF]
-    assert estate.git("rev-list", "--count", REF) == "1"
-    assert estate.git("ls-tree", "-r", "--name-only", REF) == "ledger.jsonl"
+    assert estate.git("ls-tree", "-r", "--name-only", f"{REF}~1").split() == ["intent.json", "ledger.jsonl"]
+    assert estate.git("ls-tree", "-r", "--name-only", REF).split() == ["ledger.jsonl", "run.json"]
     assert (estate.git("for-each-ref", "refs/heads").split()[1:], estate.git("status", "--porcelain")) == (
         before[0].split()[1:],
         "",
@@ -62,18 +62,18 @@ def test_it_holds_values_attribute_by_attribute(estate):
 
 
 def test_each_apply_that_changes_something_is_a_commit_on_it(estate):
-    """The ref's commits are the journal; one that changes nothing adds none; a change moves its own line alone."""
+    """An intent and an outcome; one that changes nothing adds none; a change moves its own line alone."""
     estate.applied({})
     first = estate.git("rev-parse", REF), lines(estate)[1]
     estate.apply()
     assert estate.git("rev-parse", REF) == first[0]
     estate.applied(mail({**BOXES, "jane": "{owner: jane, quota: 1 GiB}"}, "aliases:\n  info: [jane]\n"))
-    assert estate.git("rev-parse", f"{REF}~1") == first[0]
+    assert estate.git("rev-parse", f"{REF}~2") == first[0]
     after = lines(estate)[1]
     assert [address for address in after if after[address] != first[1][address]] == [
         "mailhost:mailbox/jane@northwind.example"
     ]
-    assert estate.git("rev-list", "--count", "refs/reconciler/tenants/contoso") == "1"
+    assert estate.git("rev-list", "--count", "refs/reconciler/tenants/contoso") == "2"
 
 
 def test_it_is_the_same_for_the_same_applies(tmp_path):

@@ -20,18 +20,23 @@ PACKAGE = ROOT / "reconciler"
 SHELL = (
     {"__main__"},
     {"cli"},
+    {"cli_past"},
+    {"options"},
     {"output"},
     {"engine"},
-    {"drafts", "removed"},
+    {"drafts", "past", "removed"},
     {"session"},
     {"estate", "runner", "starter"},
-    {"tenant_files"},
+    {"journal", "tenant_files"},
+    {"swap"},
     {"schema", "templates", "ledger", "facts", "providers", "forges"},
     {"documents", "history"},
+    {"tree"},
 )
 CORE = (
     {"plan"},
-    {"holding"},
+    {"comparing"},
+    {"claims", "holding"},
     {"apply", "checks", "questions", "reports"},
     {"review"},
     {"compile", "diff", "order"},
@@ -62,7 +67,7 @@ PURE_EXCEPTIONS = {
 
 # Each package has one home; everywhere else speaks to that module.
 HOMES = {
-    "click": {"cli", "output"},
+    "click": {"cli", "cli_past", "options", "output"},
     "cryptography": {"providers"},
     "deepdiff": {"reports"},
     "dns": {"providers", "facts"},

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconciler.apply import Live, Outcome, Record
+    from reconciler.errors import ReconcilerError
 
 T = TypeVar("T")
 
@@ -136,6 +137,7 @@ class World(runner.World):
     def __init__(self, *live: Resource) -> None:
         self.ledger = ledger.Ledger(TENANT)
         self.records: list[Record] = []
+        self.begun: list[str] = []
         self.fault: Callable[[str, Batch], Exception | None] = lambda _when, _batch: None
         self.providers = {
             name: Memory(
@@ -199,15 +201,23 @@ class World(runner.World):
 
     def apply(self, plan: TenantPlan) -> Outcome:
         """Make it so, as the engine does."""
-        return runner.drive([applying.apply(plan)], self, self._note)[0]
+        return runner.drive([applying.apply(plan)], self, self)[0]
 
-    def _note(self, records: Sequence[Record]) -> None:
+    def begin(self, plans: Sequence[TenantPlan]) -> Mapping[str, ReconcilerError]:
+        self.begun += [plan.tenant for plan in plans]
+        return {}
+
+    def lost(self) -> Mapping[str, ReconcilerError]:
+        return {}
+
+    def record(self, records: Sequence[Record]) -> Mapping[str, ReconcilerError]:
         for found in records:
             self.records.append(found)
-            after = ledger._after(self.ledger, found, COMMIT)
-            read = ledger._read(TENANT, "tip", ledger._text(after))
+            after = ledger.advanced(self.ledger, found, COMMIT)
+            read = ledger._read(TENANT, "tip", ledger.text(after), None)
             assert isinstance(read, ledger.Ledger), read
             self.ledger = read
+        return {}
 
 
 def converge(world: World, state: Iterable[Resource], **options: Any) -> TenantPlan:

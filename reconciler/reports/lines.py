@@ -203,6 +203,7 @@ _SAID = {
     "nothing": "nothing to do",
     "refused": "refused by its findings: nothing was written",
     "stale": "stale, it is not what was reviewed: nothing was written",
+    "locked": "locked, somebody else is at work on it",
     "failed": "failed",
     "skipped": "skipped",
 }

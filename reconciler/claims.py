@@ -1,0 +1,94 @@
+"""What became of a run that said what it would do and not what came of it: each of its changes is judged by a look.
+
+live is as it should be afterwards   it was made: the ledger has it as the run would have noted it
+live is as it was before             it was not made: the ledger stays as it is
+neither                              it counts as ours, and nothing of it is taken away until a person has looked
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.apply import confirmed, reached
+from reconciler.changes import Step
+from reconciler.findings import Origin, Rule
+from reconciler.model import MISSING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from reconciler.changes import Change, Intent
+    from reconciler.findings import Finding
+    from reconciler.model import Address, Entry, Resource, State, Value
+
+UNFINISHED = Rule(
+    "PL302", "warning", "A run did not say what came of it", "Apply again: what is left of it is made, and noted."
+)
+UNCLEAR = Rule(
+    "PL303",
+    "error",
+    "Half of an unfinished run's change is there",
+    "Look at it. Leave it declared, or accept that it goes: an `accept` entry with this code and subject.",
+)
+
+
+class Settled(NamedTuple):
+    """What a look came to. `entries` are the ledger's lines that differ from what it holds (None: no line)."""
+
+    entries: Mapping[Address, Entry | None]
+    unclear: frozenset[Address] = frozenset()
+    findings: tuple[Finding, ...] = ()
+
+    def over(self, base: Mapping[Address, Entry]) -> dict[Address, Entry]:
+        """The ledger's lines with what was found put in their place."""
+        return {address: entry for address, entry in {**base, **self.entries}.items() if entry is not None}
+
+    def steps(self, moved: AbstractSet[Address]) -> list[Step]:
+        """The ledger's moves, but for what the plan moves itself: nothing is written to a provider."""
+        return [Step(address, "settle", entry) for address, entry in self.entries.items() if address not in moved]
+
+    def check(self, changes: Iterable[Change]) -> Iterator[Finding]:
+        """What was found, and the removals of what is there by half: refused until a person has looked."""
+        yield from self.findings
+        for change in changes:
+            if change.address in self.unclear and (change.aim is None or change.action == "retire"):
+                what = f"It is neither as before that run nor as it meant it; this plan would {change.action} it."
+                yield UNCLEAR.at(str(change.address), what, change.origin or Origin(""))
+
+
+def settle(
+    intent: Intent, tenant: str, base: Mapping[Address, Entry], there: State, read: AbstractSet[tuple[str, str]]
+) -> Settled:
+    """What a look at live makes of an intent's claims; `read` says which (provider, domain) could be looked at."""
+    entries: dict[Address, Entry | None] = {}
+    unclear: set[Address] = set()
+    made = unmade = 0
+    for claim in intent.claims:
+        address, live = claim.address, there.get(claim.address)
+        if (address.provider, claim.domain) not in read:
+            continue
+        if reached(claim, live):
+            made += 1
+            entries[address] = confirmed(claim, live)
+        elif _untouched(claim, live):
+            unmade += 1
+        else:
+            unclear.add(address)
+            entries[address] = base.get(address, claim.entry)
+    what = f"Run {intent.run} of {intent.began} by {intent.actor}: {made} of its {len(intent.claims)} changes are there"
+    what += f", {unmade} are not{f', {len(unclear)} by half' if unclear else ''}."
+    found = UNFINISHED.at(tenant, what, Origin(f"tenants/{tenant}/tenant.yaml", line=1, column=1))
+    return Settled(entries, frozenset(unclear), (found,))
+
+
+def _untouched(claim: Change, live: Resource | None) -> bool:
+    """Whether what the change would have moved is as it was before."""
+    if claim.live is None or live is None:
+        return claim.live is live
+    return all(_value(claim.live, name) == _value(live, name) for name in claim.fields)
+
+
+def _value(resource: Resource, name: str) -> Value:
+    value = resource.get(name)
+    return None if value is MISSING else value

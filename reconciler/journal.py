@@ -1,0 +1,227 @@
+"""The journal: what each run meant to do and what came of it, as commits on the tenants' ledger refs.
+
+    intent     before a tenant's first write: every change with before and after, and who holds the tenant meanwhile
+    outcome    afterwards: what became of each change (`run.json`); the ledger's lines moved on, the intent is gone
+
+The open intent is the lock. It is taken by compare-and-swap on the very commit that the plan was made from; its holder
+moves the ref every third of the lease, and stops writing once that fails. Whoever finds it open goes on at once where
+the holder was a process of this host that is gone, after `unlock`, or after having watched the ref stand still for a
+whole lease: nobody's clock is trusted. Commits of main are no parents of these: history of what was done, beside
+history of what was said.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler import __version__
+from reconciler.errors import LedgerError
+from reconciler.ledger import FILE, INTENT, INTENT_FORMAT, Ledger, Ledgers, advanced, claim, text
+from reconciler.reports import data
+from reconciler.review import tenant_digest
+from reconciler.swap import Commit, Refs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.apply import Record
+    from reconciler.changes import Change, Intent, TenantPlan
+    from reconciler.errors import ReconcilerError
+    from reconciler.history import Repository
+
+RUN, RUN_FORMAT = "run.json", "reconciler.run/1"
+LEASE = 120  # seconds without a sign of life after which a holder counts as gone
+
+Data = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """One run of `apply`: its id, who runs it, the commit it applies, and by file or address who wrote that."""
+
+    id: str
+    actor: str
+    commit: str
+    authors: Mapping[str, tuple[str, str]]
+
+
+class Journal:
+    """The journal of some tenants' plans in one run. It holds those whose intent it wrote."""
+
+    def __init__(self, repository: Repository, refs: Refs, run: Run, plans: Sequence[TenantPlan]) -> None:
+        self._ledgers, self._refs, self._run = Ledgers(repository), refs, run
+        self._began = now()
+        self._plans = {plan.tenant: plan for plan in plans}
+        self._tips = {plan.tenant: plan.tip for plan in plans}
+        self._held: set[str] = set()
+        self._signed = 0.0  # when the refs of what is held moved last, on this process's clock
+
+    def begin(self, plans: Sequence[TenantPlan]) -> dict[str, ReconcilerError]:
+        """Write the intents of plans that change something: {tenant: why it is not ours to change now}."""
+        refused = self._write([Commit(plan.tenant, plan.tip, *self._intent(plan)) for plan in plans])
+        self._held |= {plan.tenant for plan in plans} - refused.keys()
+        return refused
+
+    def lost(self) -> dict[str, ReconcilerError]:
+        """Give a sign of life where it is time to: {tenant: why it is ours no more}. Ask before every write."""
+        if not self._held or time.monotonic() - self._signed < LEASE / 3:
+            return {}
+        message = f"at work: run {self._run.id}\n"
+        refused = self._write([Commit(tenant, self._tips[tenant], message, {}) for tenant in sorted(self._held)])
+        self._held -= refused.keys()
+        return refused
+
+    def record(self, records: Sequence[Record]) -> dict[str, ReconcilerError]:
+        """Write what came of it: {tenant: why that is not noted}; then the intent stays, and the next run looks."""
+        ledgers = self._ledgers.read({record.tenant: self._tips[record.tenant] for record in records})
+        found: dict[str, ReconcilerError] = {}
+        commits: list[Commit] = []
+        for record in records:
+            ledger = ledgers[record.tenant]
+            if isinstance(ledger, LedgerError):
+                found[record.tenant] = ledger
+            else:
+                commits.append(self._outcome(ledger, record))
+        found |= self._write(commits)
+        self._held -= {record.tenant for record in records}
+        return found
+
+    def _write(self, commits: Sequence[Commit]) -> dict[str, ReconcilerError]:
+        if not commits:
+            return {}
+        try:
+            tips, refused = self._refs.write(self._run.id, self._run.actor, commits)
+        except LedgerError as error:
+            tips, refused = {}, dict.fromkeys((commit.tenant for commit in commits), error)
+        self._signed = time.monotonic()
+        self._tips |= tips
+        return refused
+
+    def _intent(self, plan: TenantPlan) -> tuple[str, dict[str, bytes | None]]:
+        content = {
+            "format": INTENT_FORMAT,
+            **self._head(plan),
+            "holder": holder(),
+            "lease": LEASE,
+            "unlocked": None,
+            "changes": [{**self._change(change), "claim": claim(change)} for change in plan.changes],
+        }
+        beside = {FILE: text(Ledger(plan.tenant))} if plan.tip is None else {RUN: None}
+        return f"intent: run {self._run.id}, {len(plan.changes)} changes\n", {INTENT: _bytes(content), **beside}
+
+    def _outcome(self, ledger: Ledger, record: Record) -> Commit:
+        plan = self._plans[record.tenant]
+        changes = [{**self._change(change), "result": "applied", "error": None} for change in record.done]
+        changes += [{**self._change(change), "result": "not applied", "error": why} for change, why in record.failed]
+        content = {
+            "format": RUN_FORMAT,
+            **self._head(plan),
+            "ended": now(),
+            "result": "applied" if record.whole else "failed",
+            "changes": changes,
+            "steps": [{"address": str(step.address), "what": step.what} for step in plan.steps],
+        }
+        after = advanced(ledger, record, self._run.commit)
+        gone = {INTENT: None} if ledger.intent is not None else {}
+        message = f"applied {after.applied or 'in part'}: run {self._run.id}, {len(record.done)} changes\n"
+        return Commit(record.tenant, ledger.tip, message, {**gone, FILE: text(after), RUN: _bytes(content)})
+
+    def _head(self, plan: TenantPlan) -> Data:
+        return {
+            "run": self._run.id,
+            "tenant": plan.tenant,
+            "actor": self._run.actor,
+            "began": self._began,
+            "commit": self._run.commit,
+            "digest": tenant_digest(plan),
+            "version": __version__,
+        }
+
+    def _change(self, change: Change) -> Data:
+        shown = data.change(change, self._run.authors)
+        return {key: shown[key] for key in ("address", "action", "reason", "fields", "origin", "revert", "loses")}
+
+
+def identity(repository: Repository) -> str:
+    """Git's own identity as `Name <address>`, else login@host: nothing fails where Git has none."""
+    said = repository.attempt("var", "GIT_COMMITTER_IDENT")
+    if said.returncode:
+        return f"{_login()} <{_login()}@{socket.gethostname()}>"
+    name, _, rest = said.stdout.partition(" <")
+    return f"{name} <{rest.partition('>')[0]}>"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as containers have
+        return f"uid{os.getuid()}"
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _bytes(content: Data) -> bytes:
+    return f"{json.dumps(content, separators=(',', ':'))}\n".encode()
+
+
+# ---------------------------------------------------------------------- who holds a tenant
+
+
+def unlocked(repository: Repository, tip: str, who: str) -> dict[str, bytes | None]:
+    """The intent at `tip` with its lock broken: what it claims stays, for whoever plans next to look at."""
+    name = f"{tip}:{INTENT}"
+    return {INTENT: _bytes({**json.loads(repository.objects([name])[name]), "unlocked": f"{who} at {now()}"})}
+
+
+def holder() -> Data:
+    """This process, so that others on this host can tell whether it is still there."""
+    return {
+        "host": socket.gethostname(),
+        "boot": _said("/proc/sys/kernel/random/boot_id"),
+        "namespace": _link("/proc/self/ns/pid"),
+        "pid": os.getpid(),
+        "started": _started(os.getpid()),
+        "ci": os.environ.get("GITHUB_RUN_ID") or os.environ.get("CI_JOB_ID") or "",
+    }
+
+
+def free(intent: Intent, broken: frozenset[str], tip: str) -> bool:
+    """Whether nobody is at work on it any more. `broken` are tips that were watched standing still for a lease."""
+    return intent.unlocked is not None or tip in broken or _gone(intent.holder)
+
+
+def _gone(said: Mapping[str, Any]) -> bool:
+    """Whether the holder was a process of this very host and namespace and is there no more."""
+    here = holder()
+    if not here["boot"] or any(said[key] != here[key] for key in ("host", "boot", "namespace")):
+        return False
+    return bool(_started(said["pid"]) != said["started"])
+
+
+def _said(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:  # no Linux: then nobody's end can be told from here
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return str(Path(path).readlink())
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since boot (proc(5)); empty where there is none, or only its exit code is left."""
+    _, _, fields = _said(f"/proc/{pid}/stat").rpartition(") ")
+    return "" if fields[:1] in {"", "Z"} else fields.split(" ")[19]

@@ -1,0 +1,70 @@
+"""What the commands share: options that mean the same everywhere, where the answer goes, exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from reconciler.session import Request
+
+DONE, ERROR, CHANGES, REFUSED, STALE, LOCKED, USAGE = 0, 1, 2, 3, 4, 5, 64
+_WORST_FIRST = (ERROR, REFUSED, STALE, LOCKED, CHANGES, DONE)
+
+
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that mean the same everywhere."""
+    options = [
+        click.option(
+            "--estate", type=click.Path(), default=".", metavar="DIR", help="The estate's folder (default: here)."
+        ),
+        click.option("--rev", default="HEAD", metavar="COMMIT", help="The commit to read (default: HEAD)."),
+        click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."),
+        click.option("--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer to a file."),
+        click.option("--no-color", is_flag=True, help="No colours, even on a terminal."),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def formats(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that says how to answer; text is the default."""
+    return click.option("--format", "form", type=click.Choice(names), default="text", help="How to answer.")
+
+
+worktree_option = click.option("--worktree", is_flag=True, help="Read the working tree instead of a commit.")
+
+
+def prepare(
+    form: str, *, worktree: bool, estate: str, rev: str, tenants: tuple[str, ...], output: str | None, no_color: bool,
+    verbose: bool,
+) -> tuple[Output, Request]:  # fmt: skip
+    """Where the answer goes, and what is asked for, from the options of `common`."""
+    from reconciler.session import Request
+
+    color = not no_color and "NO_COLOR" not in os.environ
+    root = Path(os.path.abspath(estate))  # noqa: PTH100  (resolve() would follow the links a user named on purpose)
+    answer = Output(form, output, color, verbose)
+    answer.ready()
+    return answer, Request(root, rev, worktree, tenants)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several, the worst first."""
+    return min(codes, key=_WORST_FIRST.index, default=DONE)
+
+
+def leave(code: int) -> None:
+    """End with an exit code."""
+    sys.stdout.flush()
+    sys.exit(code)

@@ -1,0 +1,145 @@
+"""What was done, from Git alone: the runs, and the history of a name. No live system is asked, no document read."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from reconciler import canonical, journal
+from reconciler.errors import LedgerError
+from reconciler.ledger import Ledger, Ledgers
+from reconciler.model import Address
+from reconciler.swap import Commit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reconciler.history import Repository
+    from reconciler.session import Session
+
+Data = dict[str, Any]
+_PATIENCE = 1.0  # seconds between two looks at a lock
+_CHUNK = 400  # runs read at once
+_APPLIED = ("tenant", "run", "actor", "ended", "commit", "digest", "version")
+_HEAD = ("run", "actor", "began", "commit", "version")
+
+
+def runs(repository: Repository, tenants: Sequence[str]) -> Iterator[Data]:
+    """What each run did in each tenant (`run.json`), newest first. Raises LedgerError for what cannot be read."""
+    known = Ledgers(repository).tips(tenants)
+    listing = repository.git("rev-list", "--stdin", stdin="".join(f"{tip}\n" for tip in known.values()).encode())
+    commits = listing.decode().split()
+    for start in range(0, len(commits), _CHUNK):
+        names = [f"{commit}:{journal.RUN}" for commit in commits[start : start + _CHUNK]]
+        found = repository.objects(names)
+        for name in names:
+            if name in found:
+                yield _parsed(name, found[name])
+
+
+def _parsed(name: str, content: bytes) -> Data:
+    try:
+        data: Data = json.loads(content)
+        if data["format"] != journal.RUN_FORMAT:
+            raise LedgerError(f"{name} is of format {data['format']!r}, which this version does not read")
+    except (ValueError, KeyError, TypeError) as error:
+        raise LedgerError(f"{name} cannot be read ({error})") from None
+    return data
+
+
+def log(session: Session, limit: int) -> list[Data]:
+    """The newest runs, each with what became of its tenants; those at work or killed first."""
+    found: dict[str, Data] = {}
+    for ledger in _open(session):
+        intent = ledger.intent
+        assert intent is not None
+        head = {"run": intent.run, "actor": intent.actor, "began": intent.began, "commit": intent.commit}
+        state = "at work" if session.locked(ledger) else "unfinished"
+        tenant = {"tenant": ledger.tenant, "result": state, "done": 0, "not_done": len(intent.claims)}
+        found.setdefault(intent.run, {**head, "version": None, "ended": None, "tenants": []})["tenants"].append(tenant)
+    for run in runs(session.estate.repository, session.request.tenants):
+        if run["run"] not in found and len(found) >= limit:
+            break
+        head = {key: run[key] for key in _HEAD}
+        whole = found.setdefault(run["run"], {**head, "ended": run["ended"], "tenants": []})
+        done = sum(change["result"] == "applied" for change in run["changes"])
+        missed = len(run["changes"]) - done
+        whole["tenants"].append({"tenant": run["tenant"], "result": run["result"], "done": done, "not_done": missed})
+    return list(found.values())
+
+
+def _open(session: Session) -> list[Ledger]:
+    ledgers = session.ledgers.read({name: session.tips.get(name) for name in session.names})
+    return [found for found in ledgers.values() if isinstance(found, Ledger) and found.intent is not None]
+
+
+def history(session: Session, name: str) -> list[Data]:
+    """Every change to an address, a name, a domain or a tenant: what, from what to what, by whom, and its undoing."""
+    return [
+        {**change, "applied": {key: run[key] for key in _APPLIED}}
+        for run in runs(session.estate.repository, _tenants(session, name))
+        for change in run["changes"]
+        if run["tenant"] == name or _concerns(Address.parse(change["address"]), name)
+    ]
+
+
+def _tenants(session: Session, name: str) -> list[str]:
+    """The tenants to look in: the one that holds the name's domain, or all of them."""
+    if name in session.names:
+        return [name]
+    labels = _host(name).split(".")
+    parents = (".".join(labels[start:]) for start in range(len(labels)))
+    holders = next((held for parent in parents if (held := session.estate.holders.get(parent))), None)
+    return [tenant for tenant in holders if tenant in session.tips] if holders else []
+
+
+def _host(name: str) -> str:
+    return canonical.domain(name.rpartition("@")[2].rpartition("/")[2])
+
+
+def _concerns(address: Address, name: str) -> bool:
+    bare = address.name.rpartition("/")[2]
+    asked = canonical.address(name) if "@" in name and ":" not in name else canonical.domain(name)
+    if str(address) == name or address.name in {name, asked} or bare in {name, asked}:
+        return True
+    return "@" not in name and "/" not in name and (_host(address.name) == asked or bare.endswith(f".{asked}"))
+
+
+def unlock(session: Session, tenant: str, run: str) -> str:
+    """Break a run's lock; what it said it would do stays a claim. Gives who held it. Raises LedgerError."""
+    ledger = session.ledgers.read({tenant: session.tips.get(tenant)})[tenant]
+    if isinstance(ledger, LedgerError):
+        raise ledger
+    intent = ledger.intent
+    if intent is None or intent.run != run or intent.unlocked is not None or ledger.tip is None:
+        held = f"; run {intent.run} does" if intent is not None and intent.unlocked is None else ""
+        raise LedgerError(f"run {run} holds no lock on {tenant}{held}")
+    repository = session.estate.repository
+    who = journal.identity(repository)
+    broken = journal.unlocked(repository, ledger.tip, who)
+    _, refused = session.refs.write(
+        f"unlock-{run}", who, [Commit(tenant, ledger.tip, f"unlocked: run {run}\n", broken)]
+    )
+    for error in refused.values():
+        raise error
+    return session.locked(ledger) or f"run {intent.run} by {intent.actor}, which is gone"
+
+
+def watch(session: Session, seconds: float) -> frozenset[str]:
+    """Waits until nobody is at work on the tenants, or the time is up: the tips that stood still for a whole lease.
+
+    Only this process's own clock counts, from the moment it saw a tip first.
+    """
+    since: dict[str, float] = {}
+    begun = time.monotonic()
+    while True:
+        session.look()
+        busy = [found for found in _open(session) if session.locked(found)]
+        now = time.monotonic()
+        for ledger in busy:
+            since.setdefault(str(ledger.tip), now)
+        still = {str(found.tip) for found in busy if found.intent and now - since[str(found.tip)] >= found.intent.lease}
+        if all(found.tip in still for found in busy) or now - begun >= seconds:
+            return frozenset(still)
+        time.sleep(min(_PATIENCE, max(0.0, begun + seconds - now)))

@@ -1,0 +1,132 @@
+"""The ledger's refs: commits written for many tenants at once, and moved only where nobody else has moved meanwhile.
+
+One `fast-import` puts a phase of a run onto refs of that run. From there they go to the tenants' own refs by
+compare-and-swap, each for itself: at a remote, which then is the truth, by one unforced push of all of them; in this
+clone by a transaction that names the old values. No process per tenant.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.errors import LedgerError, Locked, ReconcilerError, RemoteError
+from reconciler.ledger import REFS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from reconciler.history import Repository
+
+_RUNS = "refs/reconciler/run/"
+_NOBODY = "0" * 40
+_QUIETLY = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
+_NO_REMOTE = "say `ledger: {remote: null}` in reconciler.yaml to keep the ledger in this clone alone"
+
+
+class Commit(NamedTuple):
+    """A commit on a tenant's ref: what it changes in the tree of `parent` (None: takes the file out)."""
+
+    tenant: str
+    parent: str | None
+    message: str
+    files: Mapping[str, bytes | None]
+
+
+class Refs:
+    """The tenants' refs, here and (where `remote` is not None) at the remote that holds the ledger."""
+
+    def __init__(self, repository: Repository, remote: str | None) -> None:
+        self._repository, self.remote = repository, remote
+
+    def fetch(self, tenants: Sequence[str]) -> dict[str, str]:
+        """Brings our refs up to the remote's: {tenant: why its ref was not moved}. Raises LedgerError.
+
+        A ref whose new tip does not descend from the one seen last was rewritten: it stays as it is.
+        """
+        if self.remote is None:
+            return {}
+        specs = [f"{REFS}{tenant}*:{REFS}{tenant}*" for tenant in tenants or ("",)]
+        done = self._repository.attempt("fetch", *_QUIETLY, "--", self.remote, *specs)
+        rejected = re.findall(rf"^ ! \[rejected\] +{REFS}(\S+) ", done.stderr, re.MULTILINE)
+        if done.returncode and not rejected:
+            raise RemoteError(f"the ledger's remote `{self.remote}` does not answer: {done.stderr.strip()}")
+        return dict.fromkeys(rejected, f"the ledger at `{self.remote}` does not descend from the one seen last")
+
+    def write(self, run: str, who: str, commits: Sequence[Commit]) -> tuple[dict[str, str], dict[str, ReconcilerError]]:
+        """({tenant: its new tip}, {tenant: why it has none}). Raises LedgerError when nothing could be written."""
+        prefix = f"{_RUNS}{run}/"
+        lines = b"".join(_import(prefix, who, commit) for commit in commits)
+        try:
+            self._repository.git("fast-import", "--quiet", "--date-format=now", stdin=lines)
+            made = {name.removeprefix(prefix): tip for name, tip in self._repository.refs(prefix).items()}
+            left: Iterable[str] = made
+            try:
+                refused = self._push(prefix)
+                parents = {commit.tenant: commit.parent for commit in commits if commit.tenant not in refused}
+                left = refused = refused | self._move(prefix, made, parents)
+            finally:
+                self._delete(prefix, left)
+        except subprocess.CalledProcessError as error:
+            raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
+        return {tenant: tip for tenant, tip in made.items() if tenant not in refused}, refused
+
+    def _push(self, prefix: str) -> dict[str, ReconcilerError]:
+        """{tenant: why the remote did not take it}. Raises RemoteError when it took none at all."""
+        if self.remote is None:
+            return {}
+        specs = f"{prefix}*:{REFS}*"
+        done = self._repository.attempt("push", "--porcelain", "--no-verify", "--", self.remote, specs)
+        lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
+        if done.returncode and not lines:
+            raise RemoteError(f"the ledger's remote `{self.remote}` does not answer: {done.stderr.strip()}")
+        return {
+            pair.partition(":")[2].removeprefix(REFS): _moved() if said.startswith("[rejected]") else self._denied(said)
+            for flag, pair, said in lines
+            if flag == "!"
+        }
+
+    def _denied(self, said: str) -> LedgerError:
+        return LedgerError(f"the ledger's remote `{self.remote}` does not take it: {said}; {_NO_REMOTE}")
+
+    def _move(
+        self, prefix: str, made: Mapping[str, str], parents: Mapping[str, str | None]
+    ) -> dict[str, ReconcilerError]:
+        """Our own refs to what was made, from their parents, and the run's away: {tenant: why it was not}."""
+        refused: dict[str, ReconcilerError] = {}
+        while waiting := [tenant for tenant in parents if tenant not in refused]:
+            lines = [f"update {REFS}{t} {made[t]} {parents[t] or _NOBODY}\ndelete {prefix}{t}\n" for t in waiting]
+            done = self._repository.attempt("update-ref", "--stdin", stdin="".join(lines))
+            if done.returncode == 0:
+                break
+            now = self._repository.refs(REFS)
+            lost = [tenant for tenant in waiting if now.get(f"{REFS}{tenant}") != parents[tenant]]
+            if not lost:
+                raise LedgerError(f"the ledger was not written: {done.stderr.strip()}")
+            refused |= {tenant: _moved() for tenant in lost}
+        return refused
+
+    def _delete(self, prefix: str, tenants: Iterable[str]) -> None:
+        """The run's refs of what was not moved."""
+        lines = "".join(f"delete {prefix}{tenant}\n" for tenant in tenants)
+        if lines:
+            self._repository.git("update-ref", "--stdin", stdin=lines.encode())
+
+
+def _moved() -> Locked:
+    return Locked("somebody else has begun to apply this tenant, or has applied it, since the plan was made")
+
+
+def _import(prefix: str, who: str, commit: Commit) -> bytes:
+    """One commit as `fast-import` reads it."""
+    message = commit.message.encode()
+    head = f"commit {prefix}{commit.tenant}\ncommitter {who} now\ndata {len(message)}\n".encode() + message
+    origin = f"\nfrom {commit.parent}\n".encode() if commit.parent else b"\n"
+    return head + origin + b"".join(_file(path, content) for path, content in commit.files.items())
+
+
+def _file(path: str, content: bytes | None) -> bytes:
+    if content is None:
+        return f"D {path}\n".encode()
+    return f"M 100644 inline {path}\ndata {len(content)}\n".encode() + content + b"\n"
