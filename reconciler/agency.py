@@ -80,7 +80,7 @@ def check(agency: Agency) -> Iterator[Finding]:
         yield UNKNOWN_SERVER.at(server, f"There is no server called `{server}`.", Origin(FILE, ("defaults", "server")))
 
 
-_NOT_YET = ("limits", "rollout", "freeze", "ledger", "released")
+_NOT_YET = ("limits", "rollout", "freeze", "released")
 
 
 def leaving(file: str, people: Mapping[str, Any]) -> Iterator[Finding]:

@@ -65,6 +65,7 @@ class Drift(NamedTuple):
     git: Value
     live: Value
     risk: Literal["high", "low"]
+    accepted: tuple[str, str | None] | None = None  # by whom, and until which day
 
 
 class Step(NamedTuple):
@@ -135,7 +136,9 @@ class Intent(NamedTuple):
 
 
 class TenantPlan(NamedTuple):
-    """Everything one tenant's plan says. `batches` hold the changes in the order they are made.
+    """Everything one tenant's plan says. `batches` hold the declared changes in the order they are made.
+
+    `due` follows from lines reviewed earlier; where a declared change is of the same thing, it goes on from its aim.
 
     `tip` is the commit of the ledger it was made from; `unfinished` the intent found there; `locked` says who is at
     work (empty: nobody).
@@ -147,6 +150,7 @@ class TenantPlan(NamedTuple):
     unfinished: Intent | None = None
     locked: str = ""
     batches: tuple[Batch, ...] = ()
+    due: tuple[Change, ...] = ()
     steps: tuple[Step, ...] = ()
     todo: tuple[Change, ...] = ()  # what a person must do: the provider is read only
     later: tuple[Waiting, ...] = ()
@@ -200,6 +204,7 @@ class Facts(NamedTuple):
     cautions: Mapping[str, Mapping[str, str]]
     read_only: frozenset[str]
     accept: Sequence[Mapping[str, Any]]
+    enforce: frozenset[str] = frozenset()  # addresses (or `all`) whose drift is put back
     moved: Mapping[str, frozenset[Address]] = {}  # domain that went to another tenant -> its
 
 

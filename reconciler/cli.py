@@ -30,6 +30,7 @@ from reconciler.options import (
     STALE,
     USAGE,
     common,
+    enforced,
     formats,
     leave,
     prepare,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from reconciler.changes import Plan, TenantResult
     from reconciler.findings import Finding
+    from reconciler.permit import Permit
     from reconciler.session import Progress, Request
 
 
@@ -89,12 +91,14 @@ def validate(form: str, worktree: bool, **options: Any) -> None:  # noqa: FBT001
 @common
 @worktree_option
 @formats("text", "markdown", "json")
+@enforced
+@click.option("--as-of", metavar="DATE", help="Plan for an earlier day, at most 14 back.")
 @click.option("--exit-code", is_flag=True, help="Exit with 2 when there are changes or drift.")
-def plan(form: str, worktree: bool, exit_code: bool, **options: Any) -> None:  # noqa: FBT001
+def plan(form: str, exit_code: bool, **options: Any) -> None:  # noqa: FBT001
     """Compare what Git says with what there is, and show what would change and why. Nothing is written."""
     from reconciler import engine
 
-    output, request = prepare(form, worktree=worktree, **options)
+    output, request = prepare(form, **options)
     with progress(output) as told:
         found = engine.plan(_with(request, told))
     _show_plan(found, output)
@@ -104,20 +108,23 @@ def plan(form: str, worktree: bool, exit_code: bool, **options: Any) -> None:  #
 @cli.command()
 @common
 @formats("text", "json")
-@click.option("--yes", is_flag=True, help="Make what the plan shows now, without asking.")
+@click.option("--yes", is_flag=True, help="Make what the plan shows now, what is due included, without asking.")
+@click.option("--plan", "plans", multiple=True, metavar="FILE", help="Make at most what this reviewed plan shows.")
 @click.option(
     "--digest", "digests", multiple=True, metavar="D", help="Make exactly the plan (or tenant) of this digest."
 )
+@click.option("--due", is_flag=True, help="Make what follows by now from lines reviewed earlier.")
+@click.option("--purge", is_flag=True, help="Purge what is due to be purged: it cannot be brought back.")
+@enforced
 @click.option("--wait", type=float, default=0.0, metavar="SECONDS", help="Wait so long for who is at work.")
-def apply(form: str, yes: bool, digests: tuple[str, ...], wait: float, **options: Any) -> None:  # noqa: FBT001
+def apply(form: str, wait: float, yes: bool, **options: Any) -> None:  # noqa: FBT001
     """Make live what the commit says, note it in the ledger, and read it again."""
     from reconciler import engine
-    from reconciler.reports import data, lines
+    from reconciler.permit import Permit
+    from reconciler.reports import data, lines, results
 
-    asks = sys.stdin.isatty() and sys.stdout.isatty() and form == "text"
-    if not yes and not digests and not asks:
-        raise click.UsageError("say what was reviewed: --digest D, or --yes for what the plan shows now")
-    output, request = prepare(form, worktree=False, **options)
+    permit = _permit(form, yes=yes, **{name: options.pop(name) for name in ("plans", "digests", "due", "purge")})
+    output, request = prepare(form, **options)
     request = engine.waited(request, wait) if wait else request
     with progress(output) as told:
         planned = engine.plan(_with(request, told))
@@ -125,15 +132,33 @@ def apply(form: str, yes: bool, digests: tuple[str, ...], wait: float, **options
         output.lines(lines.plan(planned, verbose=output.verbose))
     else:
         _announce(planned.differing)
-    if not yes and not digests and not _agreed(planned):
+    if permit is None and not _agreed(planned):
         leave(_plan_exit(planned, exit_code=False))
     with progress(output) as told:
-        done = engine.apply(_with(request, told), planned, digests or None)
+        done = engine.apply(_with(request, told), planned, permit or Permit(everything=True))
     if form == "json":
         output.text(data.text(data.result(done)))
     else:
-        output.lines(lines.result(done), more=True)
+        output.lines(results.result(done), more=True)
     leave(worst([_plan_exit(planned, exit_code=False), *map(_result_exit, done.tenants)]))
+
+
+def _permit(
+    form: str, *, yes: bool, plans: tuple[str, ...], digests: tuple[str, ...], due: bool, purge: bool
+) -> Permit | None:
+    """What was reviewed, as it was said; None where somebody at a terminal is to be asked."""
+    from reconciler import reviewed
+    from reconciler.permit import Permit
+
+    if plans:
+        return Permit(plans=reviewed.plans(plans, digests), due=due, purges=purge)
+    if digests:
+        return Permit(digests=digests, due=due, purges=purge)
+    if yes or due:
+        return Permit(everything=yes, due=due, purges=purge)
+    if purge or not (sys.stdin.isatty() and sys.stdout.isatty() and form == "text"):
+        raise click.UsageError("say what was reviewed: --plan FILE, --digest D, or --yes for what the plan shows now")
+    return None
 
 
 def _result_exit(result: TenantResult) -> int:
@@ -145,7 +170,7 @@ def _result_exit(result: TenantResult) -> int:
 
 
 def _agreed(planned: Plan) -> bool:
-    if not any(tenant.changes or tenant.steps for tenant in planned.tenants):
+    if not any(tenant.changes or tenant.steps or tenant.due for tenant in planned.tenants):
         return False
     return click.confirm("Apply this?", default=False)
 
@@ -180,7 +205,7 @@ def _plan_exit(found: Plan, *, exit_code: bool) -> int:
     findings = [*found.findings, *(f for tenant in found.tenants for f in tenant.findings)]
     codes = [_finding_exit(f) for f in findings if f.severity == "error"]
     codes += [ERROR for tenant in found.tenants if tenant.unread]
-    if exit_code and any(tenant.changes or tenant.drift for tenant in found.tenants):
+    if exit_code and any(t.changes or t.due or any(not d.accepted for d in t.drift) for t in found.tenants):
         codes.append(CHANGES)
     return worst(codes)
 

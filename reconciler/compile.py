@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
 from reconciler.agency import UNKNOWN_DEFAULT, UNKNOWN_SERVER
@@ -15,11 +15,13 @@ from reconciler.findings import Origin, Rule
 from reconciler.kinds import kinds, modules
 from reconciler.kinds.site import BAD_NAME, Baseline, Site
 from reconciler.model import Scope
+from reconciler.rules import Rules, rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.agency import Agency
+    from reconciler.files import Files
     from reconciler.findings import Finding
     from reconciler.model import Address, Kind, Resource
 
@@ -50,38 +52,26 @@ class TemplateError(Exception):
         super().__init__(finding.summary)
 
 
-class Files(NamedTuple):
-    """One tenant's documents by what they are: `domains` and `dns` map a file's name (no suffix) to its content.
-
-    `folder` is the tenant's folder, `tenants/<tenant>`; missing files are empty mappings.
-    """
-
-    tenant: str
-    tenant_file: Mapping[str, Any] = {}
-    control: Mapping[str, Any] = {}
-    domains: Mapping[str, Mapping[str, Any]] = {}
-    dns: Mapping[str, Mapping[str, Any]] = {}
-
-    @property
-    def folder(self) -> str:
-        return f"tenants/{self.tenant}"
-
-
 @dataclass(slots=True)
 class Compiled:
-    """A tenant's desired state; `scopes` are the (provider, scope) pairs to read."""
+    """A tenant's desired state; `scopes` are the (provider, scope) pairs to read.
+
+    `expired` are addresses of which a part (or all) holds no more since its day is over.
+    """
 
     tenant: str
     state: dict[Address, Resource] = field(default_factory=dict)
     scopes: list[tuple[str, Scope]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    rules: Rules = field(default_factory=Rules)
+    expired: set[Address] = field(default_factory=set)
 
 
-def compile_tenant(files: Files, agency: Agency, render: Render) -> Compiled:
-    """The desired state of one tenant."""
-    found = Compiled(files.tenant)
+def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> Compiled:
+    """The desired state of one tenant on a day (ISO)."""
+    found = Compiled(files.tenant, rules=rules_of(files, agency))
     for stem, boxes in files.domains.items():
-        for site in _site(files, stem, boxes, agency, render, found.findings.append):
+        for site in _site(files, stem, boxes, agency, render, today, found):
             _scopes(site, found)
             _expand(site, found)
     return found
@@ -91,9 +81,10 @@ def compile_tenant(files: Files, agency: Agency, render: Render) -> Compiled:
 
 
 def _site(
-    files: Files, stem: str, boxes: Mapping[str, Any], agency: Agency, render: Render, report: Callable[[Finding], None]
+    files: Files, stem: str, boxes: Mapping[str, Any], agency: Agency, render: Render, today: str, found: Compiled
 ) -> Iterator[Site]:
     """The domain as a site, or nothing when something it needs is not defined (which is reported)."""
+    report = found.findings.append
     names = files.dns.get(stem, {})
     boxes_file = f"{files.folder}/domains/{stem}.yaml"
     names_file = f"{files.folder}/dns/{stem}.yaml" if names else ""
@@ -110,7 +101,9 @@ def _site(
         quota=nearest.said("quota"),
         initial_quota=defaults.get("quota"),
         initial_ttl=canonical.seconds(defaults.get("ttl", "1 hour")),
-        retention=-(-canonical.seconds(nearest.get("retention") or "30 days") // 86400),
+        retention=found.rules.retention[stem],
+        today=today,
+        expired=found.expired,
     )  # fmt: skip
 
 

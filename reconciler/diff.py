@@ -15,14 +15,14 @@ commit is a fiction, and whatever the failed run made would be orphaned.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from reconciler.changes import Change, Drift, Step, Waiting
-from reconciler.findings import Finding, Rule
+from reconciler.changes import Change, Step
+from reconciler.findings import Rule
 from reconciler.model import MISSING, Computed, Entry, Resource, Value, references
 from reconciler.parts import Part, part_of, project, without_ttl
-from reconciler.thing import Context, Thing
+from reconciler.thing import Context, Outcome, Thing
+from reconciler.undeclared import KEPT_GONE, undeclared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,15 +41,6 @@ CONFLICT = Rule(
     "Changed in Git and by hand",
     "Git wins when this is applied; check that the hand-made value may go.",
 )
-GONE = Rule(
-    "PL204", "info", "Already gone outside Git", "Nothing is done; the ledger forgets it. Find out who removed it."
-)
-KEPT_GONE = Rule(
-    "PL203",
-    "warning",
-    "Kept mail is gone",
-    "Somebody removed what was retired and kept. If the mail was needed, restore it from a backup.",
-)
 CANNOT = Rule(
     "PL206",
     "error",
@@ -59,17 +50,6 @@ CANNOT = Rule(
 IMMUTABLE = Rule(
     "PL207", "error", "This cannot be changed in place", "Declare a new one beside it, and remove the old one later."
 )
-
-
-class Outcome(NamedTuple):
-    """What a comparison says about one thing; any part may be there or not."""
-
-    change: Change | None = None
-    step: Step | None = None
-    drift: tuple[Drift, ...] = ()
-    later: Waiting | None = None
-    unmanaged: Resource | None = None
-    findings: tuple[Finding, ...] = ()
 
 
 def compare(
@@ -83,7 +63,7 @@ def compare(
     if neighbours is not None:
         git, value, live = without_ttl(git), without_ttl(value), without_ttl(live)
     thing = Thing(kind, address, git, value, live, base, context)
-    outcome = _undeclared(thing) if git is None else _declared(thing)
+    outcome = undeclared(thing) if git is None else _declared(thing)
     return outcome._replace(unmanaged=outcome.unmanaged or neighbours)
 
 
@@ -110,55 +90,6 @@ def resolve(resource: Resource | None, lookup: Callable[[Computed], Value]) -> R
     return resource.having(**found)
 
 
-# ---------------------------------------------------------------------- Git does not declare it
-
-
-def _undeclared(thing: Thing) -> Outcome:
-    if thing.context.absent:
-        return _must_not_exist(thing)
-    if thing.base is None:
-        return Outcome(unmanaged=thing.live)
-    if thing.base.absent:  # row 27
-        return Outcome(step=Step(thing.address, "forget", None), unmanaged=thing.live)
-    if thing.live is None:  # rows 6, 16
-        rule = KEPT_GONE if thing.base.retired else GONE
-        return Outcome(step=Step(thing.address, "forget", None), findings=(thing.finding(rule),))
-    if thing.base.retired:
-        return _retired(thing)
-    if thing.base.keep is None:
-        return Outcome(change=thing.change(None, None))
-    entry = thing.base._replace(retired=_days_after(thing.context.today, thing.base.keep))
-    form = thing.live.having(**thing.kind.retired)
-    if form == thing.live:  # row 8
-        return Outcome(step=Step(thing.address, "retire", entry))
-    return Outcome(change=thing.change(form, entry))  # row 7
-
-
-def _retired(thing: Thing) -> Outcome:
-    assert thing.base is not None and thing.base.retired and thing.live is not None
-    form = thing.live.having(**thing.kind.retired)
-    if form != thing.live:  # row 17: re-enabled outside Git
-        drift = tuple(thing.drift(row.name, form.get(row.name), "high") for row in thing.differing(form))
-        change = thing.change(form, thing.base, reason="drift") if thing.context.enforce else None
-        return Outcome(change=change, drift=drift)
-    if thing.context.held or thing.context.today < thing.base.retired:  # row 18
-        why = "hold" if thing.context.held else "retention"
-        when = None if thing.context.held else thing.base.retired
-        return Outcome(later=Waiting(thing.address, "purge", when, why))
-    return Outcome(change=thing.change(None, None, reason="retention"))  # row 19
-
-
-def _must_not_exist(thing: Thing) -> Outcome:
-    entry = Entry(said={}, domain=thing.domain(), absent=True, commit=thing.context.commit)
-    noted = thing.base is not None and thing.base.absent
-    if thing.live is None:  # row 24
-        return Outcome() if noted else Outcome(step=Step(thing.address, "settle", entry))
-    if not noted:  # row 25
-        return Outcome(change=thing.change(None, entry))
-    change = thing.change(None, entry, reason="drift") if thing.context.enforce else None
-    return Outcome(change=change, drift=(thing.drift("exists", git=False, risk="high"),))  # row 26
-
-
 # ---------------------------------------------------------------------- Git declares it
 
 
@@ -176,7 +107,7 @@ def _gone(thing: Thing) -> Outcome:
     create = thing.change(thing.made(), thing.entry())
     if thing.base.retired:
         return Outcome(change=create, findings=(thing.finding(KEPT_GONE),))
-    change = create._replace(reason="drift") if thing.context.enforce else None
+    change = create._replace(reason="drift") if thing.context.enforce and "exists" not in thing.context.quiet else None
     drift = (thing.drift("exists", git=True, risk="high" if thing.sensitive() else "low"),)
     moved = any(thing.base.said.get(row.name, MISSING) != thing.said(row) for row in thing.kind.compared)
     findings = (thing.finding(CANNOT),) if moved and not thing.context.enforce else ()
@@ -232,13 +163,10 @@ def _settled(thing: Thing, entry: Entry) -> Step | None:
 def _part(thing: Thing, row: Attribute) -> tuple[Part, Value]:
     """The part of one attribute, and the value drift of it is compared with (Git's)."""
     sides = thing.sides(row)
-    part = part_of(row, thing.address.name, sides, known=thing.known, enforce=thing.context.enforce)
+    enforce = thing.context.enforce and row.name not in thing.context.quiet
+    part = part_of(row, thing.address.name, sides, known=thing.known, enforce=enforce)
     return part, sides.base if row.computed else sides.value
 
 
 def _fields_text(change: Change) -> str:
     return f"{', '.join(f'`{name}`' for name in change.fields)} differ from what the ledger has."
-
-
-def _days_after(day: str, days: int) -> str:
-    return (date.fromisoformat(day) + timedelta(days=days)).isoformat()

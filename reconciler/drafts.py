@@ -76,6 +76,7 @@ class _Draft:
         return found._replace(
             batches=tuple(b._replace(changes=tuple(map(self._change, b.changes))) for b in found.batches),
             todo=tuple(map(self._change, found.todo)),
+            due=tuple(map(self._change, found.due)),
             steps=tuple(step._replace(entry=self._entry(step)) for step in found.steps),
             findings=in_order([f._replace(origin=self._origin(f.origin)) for f in found.findings]),
         )
@@ -117,6 +118,7 @@ def _facts(session: Session) -> Facts:
         cautions=cautions,
         read_only=frozenset(name for name, (_, s) in agency.providers.items() if s.get("read_only")),
         accept=(),
+        enforce=session.request.enforce,
     )
 
 

@@ -18,9 +18,10 @@ from reconciler import apply as applying
 from reconciler import past, runner
 from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
 from reconciler.drafts import authors, in_order, plan_some
+from reconciler.errors import StalePlan
 from reconciler.journal import Journal, Run, identity
 from reconciler.removed import placed, removed
-from reconciler.review import digest, tenant_digest
+from reconciler.review import tenant_digest
 from reconciler.session import CHUNK, Session
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from reconciler.apply import Outcome
     from reconciler.findings import Finding
+    from reconciler.permit import Permit
     from reconciler.session import Request
 
 
@@ -80,18 +82,19 @@ def plan(request: Request) -> Plan:
         )
 
 
-def apply(request: Request, planned: Plan, allowed: Sequence[str] | None) -> Result:
-    """Make it so, tenant by tenant, some dozens at a time. `allowed` are digests of what was reviewed; None: all of it.
+def apply(request: Request, planned: Plan, permit: Permit) -> Result:
+    """Make it so, tenant by tenant, some dozens at a time, as far as `permit` allows.
 
-    A tenant whose plan is not among the allowed is stale and is not touched. Raises InputError, LedgerError.
+    A tenant whose plan is not what was reviewed is stale and is not touched. Raises InputError, LedgerError.
     """
-    everything = allowed is None or digest(planned.tenants) in allowed
     results: dict[str, TenantResult] = {}
+    ready: list[TenantPlan] = []
     for found in planned.tenants:
-        verdict = _verdict(found, allowed=everything or tenant_digest(found) in (allowed or ()))
-        if verdict is not None:
+        verdict = _verdict(found) or _selected(planned, found, permit)
+        if isinstance(verdict, TenantResult):
             results[found.tenant] = verdict
-    ready = [found for found in planned.tenants if found.tenant not in results]
+        else:
+            ready.append(verdict)
     with Session(request._replace(revision=planned.commit)) as session:
         run = Run(os.urandom(6).hex(), identity(session.estate.repository), planned.commit, planned.authors)
         for start in range(0, len(ready), CHUNK):
@@ -125,22 +128,30 @@ def waited(request: Request, seconds: float) -> Request:
         return request._replace(broken=past.watch(session, seconds))
 
 
-def _verdict(planned: TenantPlan, *, allowed: bool) -> TenantResult | None:
-    """Why a tenant is not applied, or None when it is."""
+def _selected(whole: Plan, planned: TenantPlan, permit: Permit) -> TenantPlan | TenantResult:
+    """What of a tenant's plan is made, or why nothing is."""
+    sha = tenant_digest(planned)
+    try:
+        chosen = permit.select(whole, planned)
+    except StalePlan as stale:
+        return TenantResult(planned.tenant, "stale", not_done=_why(planned, str(stale)), digest=sha)
+    if not chosen.changes and not chosen.steps and not chosen.unfinished:
+        return TenantResult(planned.tenant, "nothing", digest=sha)
+    return chosen
+
+
+def _verdict(planned: TenantPlan) -> TenantResult | None:
+    """Why a tenant cannot be applied at all, or None."""
     sha = tenant_digest(planned)
     if planned.refused:
         return TenantResult(planned.tenant, "refused", not_done=_why(planned, "refused"), digest=sha)
     if planned.unread:
         error = "; ".join(f"{unread.provider}: {unread.error}" for unread in planned.unread)
         return TenantResult(planned.tenant, "failed", not_done=_why(planned, "not read"), error=error, digest=sha)
-    if not allowed and planned.changes:  # steps of the ledger alone are free
-        return TenantResult(planned.tenant, "stale", not_done=_why(planned, "not what was reviewed"), digest=sha)
     if planned.locked:
         return TenantResult(
             planned.tenant, "locked", not_done=_why(planned, "locked"), error=planned.locked, digest=sha
         )
-    if not planned.changes and not planned.steps and not planned.unfinished:
-        return TenantResult(planned.tenant, "nothing", digest=sha)
     return None
 
 

@@ -6,6 +6,7 @@ A bad reconciler.yaml stops everything; a bad template stops those that use it; 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -14,8 +15,9 @@ from reconciler import agency as agency_file
 from reconciler import documents, tenant_files
 from reconciler.agency import Agency
 from reconciler.checks import declared, dns, routing
-from reconciler.compile import TWO_TENANTS, Compiled, Files, compile_tenant
+from reconciler.compile import TWO_TENANTS, Compiled, compile_tenant
 from reconciler.errors import InputError
+from reconciler.files import Files
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.history import Repository
 from reconciler.providers import _settings as settings
@@ -38,9 +40,12 @@ _TEMPLATE = re.compile(r"domain-templates/(?P<name>[^/]+/[1-9][0-9]*)\.yaml")
 
 
 class Estate:
-    """An estate at one commit; `commit` None reads the working tree. Raises InputError for what stops everything."""
+    """An estate at one commit; `commit` None reads the working tree. Raises InputError for what stops everything.
 
-    def __init__(self, root: Path, revision: str = "HEAD", *, worktree: bool = False) -> None:
+    `as_of` is the day (ISO) it is read for; empty: today, in the agency's time zone.
+    """
+
+    def __init__(self, root: Path, revision: str = "HEAD", *, worktree: bool = False, as_of: str = "") -> None:
         self.root = root
         self.repository = Repository(root)
         self.commit = self.repository.commit(revision, unborn=worktree)
@@ -51,6 +56,8 @@ class Estate:
         except InputError:
             self.close()
             raise
+        zone = ZoneInfo(self.agency.data.get("timezone", "UTC"))
+        self.today = as_of or datetime.now(zone).date().isoformat()
 
     def close(self) -> None:
         self.repository.close()
@@ -110,7 +117,7 @@ class Estate:
         name = tenant.files.tenant
         if not tenant.sound or not self.has(name):
             return Compiled(name, findings=list(tenant.findings))
-        compiled = compile_tenant(tenant.files, self.agency, self.library.render)
+        compiled = compile_tenant(tenant.files, self.agency, self.library.render, self.today)
         compiled.findings[:0] = tenant.findings
         compiled.findings += [
             *declared.check(tenant.files, self.agency),

@@ -45,18 +45,44 @@ def formats(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 worktree_option = click.option("--worktree", is_flag=True, help="Read the working tree instead of a commit.")
 
 
-def prepare(
-    form: str, *, worktree: bool, estate: str, rev: str, tenants: tuple[str, ...], output: str | None, no_color: bool,
-    verbose: bool,
-) -> tuple[Output, Request]:  # fmt: skip
-    """Where the answer goes, and what is asked for, from the options of `common`."""
+enforced = click.option(
+    "--enforce", multiple=True, metavar="ADDRESS", help="Put back what was changed by hand there, or `all`."
+)
+
+
+def prepare(form: str, **said: Any) -> tuple[Output, Request]:
+    """Where the answer goes, and what is asked for, from the options of `common` and those a command adds to them."""
     from reconciler.session import Request
 
-    color = not no_color and "NO_COLOR" not in os.environ
-    root = Path(os.path.abspath(estate))  # noqa: PTH100  (resolve() would follow the links a user named on purpose)
-    answer = Output(form, output, color, verbose)
+    color = not said["no_color"] and "NO_COLOR" not in os.environ
+    answer = Output(form, said["output"], color, said["verbose"])
     answer.ready()
-    return answer, Request(root, rev, worktree, tenants)
+    root = Path(os.path.abspath(said["estate"]))  # noqa: PTH100  (resolve() would follow links a user named on purpose)
+    request = Request(
+        root,
+        said["rev"],
+        said.get("worktree", False),
+        said["tenants"],
+        enforce=frozenset(said.get("enforce", ())),
+        as_of=_day(said.get("as_of")),
+    )
+    return answer, request
+
+
+def _day(text: str | None) -> str:
+    """A day to plan for: today, or one of the fourteen before."""
+    from datetime import date, timedelta
+
+    if text is None:
+        return ""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no day such as 2026-12-31", param_hint="--as-of") from None
+    today = date.today()  # noqa: DTZ011  (a day either way is in the agency's time zone)
+    if not today - timedelta(days=15) <= day <= today + timedelta(days=1):
+        raise click.BadParameter("a plan is for today or one of the 14 days before", param_hint="--as-of")
+    return text
 
 
 def worst(codes: Iterable[int]) -> int:

@@ -21,6 +21,7 @@ from reconciler.order import CYCLE, batches, cycle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from reconciler.apply import Live
     from reconciler.changes import Intent
@@ -92,12 +93,13 @@ def plan_tenant(
     draft.later += later
     draft.findings += removals.check(compiled.tenant, compared._replace(changes=draft.changes), facts)
     draft.findings += settled.check(draft.changes)
-    ordered = _ordered(draft.changes, asked, draft)
+    due, ordered = _hold_due(draft, there, gone, facts), _ordered(draft.changes, asked, draft)
     draft.steps += settled.steps({step.address for step in draft.steps})
     return TenantPlan(
         tenant=compiled.tenant,
         unfinished=unfinished,
         batches=ordered,
+        due=due,
         steps=tuple(sorted(draft.steps, key=lambda step: step.address)),
         todo=todo,
         later=tuple(sorted(draft.later, key=lambda waiting: waiting.address)),
@@ -107,6 +109,19 @@ def plan_tenant(
         findings=(*compiled.findings, *accepted(draft.findings, facts.accept, facts.today)),
         scopes=tuple(asked),
     )
+
+
+def _hold_due(
+    draft: Draft, there: Mapping[Address, Resource], gone: AbstractSet[Address], facts: Facts
+) -> tuple[Change, ...]:
+    """The due changes that can be made, in order; those that must wait are listed as later."""
+    declared = {change.address for change in draft.changes}
+    alone = [change for change in draft.due if change.address not in declared]
+    back = gone - {change.address for change in alone}
+    free, later, _ = hold_back([*draft.changes, *alone], there, back, facts.read_only)
+    made = {change.address for change in free}
+    draft.later += [waiting for waiting in later if waiting.address not in declared]
+    return tuple(sorted((c for c in draft.due if c.address in made), key=lambda change: change.address))
 
 
 def _first(compiled: Compiled, base: Mapping[Address, Entry]) -> Iterator[Finding]:

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 def digest(tenants: Iterable[TenantPlan]) -> str:
     """The digest of a plan: over the digests of its tenants."""
-    return _sha256([[plan.tenant, tenant_digest(plan)] for plan in tenants])
+    return sha256([[plan.tenant, tenant_digest(plan)] for plan in tenants])
 
 
 def tenant_digest(plan: TenantPlan) -> str:
     """What a tenant's declared changes do to the world; equal digests do the same. Nothing else is covered."""
     changes = sorted(plan.changes, key=lambda change: str(change.address))
-    return _sha256([_covered(change) for change in changes])
+    return sha256([covered(change) for change in changes])
 
 
-def _covered(change: Change) -> list[Any]:
+def covered(change: Change) -> list[Any]:
+    """What a digest covers of a change: address, action, old name, and each field from and to."""
     pairs = {name: [plain(old), plain(new)] for name, (old, new) in change.fields.items()}
     return [str(change.address), change.action, None, pairs]
 
@@ -38,7 +39,8 @@ def plain(value: Value) -> Any:
     return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _sha256(data: Any) -> str:
+def sha256(data: Any) -> str:
+    """The digest of anything that is JSON, in its canonical form."""
     text = json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     # A live TXT value may hold bytes that are no UTF-8; as escapes they are still the same text each time.
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

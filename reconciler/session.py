@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
-from zoneinfo import ZoneInfo
 
 from reconciler import journal, runner
 from reconciler.checks import across
@@ -39,7 +37,8 @@ Answer = TypeVar("Answer")
 class Request(NamedTuple):
     """What a command asks for; empty `tenants` means all of them. `progress` is told (done, total) tenants.
 
-    `broken` are tips of ledgers whose intent was watched standing still for a whole lease.
+    `broken` are tips of ledgers whose intent was watched standing still for a whole lease. `enforce` are addresses (or
+    `all`) whose drift is put back whatever the policy is; `as_of` is the day (ISO) to plan for, empty: today.
     """
 
     root: Path
@@ -48,6 +47,8 @@ class Request(NamedTuple):
     tenants: tuple[str, ...] = ()
     progress: Progress = lambda _done, _total: None
     broken: frozenset[str] = frozenset()
+    enforce: frozenset[str] = frozenset()
+    as_of: str = ""
 
 
 class Session:
@@ -58,15 +59,14 @@ class Session:
 
     def __init__(self, request: Request, *, fetch: bool = False) -> None:
         self.request = request
-        self.estate = Estate(request.root, request.revision, worktree=request.worktree)
+        self.estate = Estate(request.root, request.revision, worktree=request.worktree, as_of=request.as_of)
         self.ledgers = Ledgers(self.estate.repository)
         self.rewritten: Mapping[str, str] = {}
         self.findings: list[Finding] = list(self.estate.findings)
         self.tips: Mapping[str, str] = {}
         self.look(fetch=fetch)
         self.world = runner.World(self.estate.agency, request.root)
-        zone = ZoneInfo(self.estate.agency.data.get("timezone", "UTC"))
-        self.today = datetime.now(zone).date().isoformat()
+        self.today = self.estate.today
         asked = request.tenants or {*self.estate.tenants, *self.tips}
         self.names = tuple(sorted(name for name in set(asked) if name in self.tips or self.estate.has(name)))
         origin = Origin("tenants", line=1, column=1)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler import documents, schema
-from reconciler.compile import Files
 from reconciler.errors import InputError
+from reconciler.files import Files
 from reconciler.findings import Finding, Origin, Rule
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from reconciler.parts import Sides, base_value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.changes import Step, Waiting
     from reconciler.findings import Finding, Rule
     from reconciler.model import Address, Attribute, Kind
 
@@ -23,7 +24,22 @@ class Context(NamedTuple):
     commit: str
     enforce: bool = False
     absent: bool = False  # Git names this thing as one that must not exist
-    held: bool = False  # a purge must wait (a legal hold, something still refers to it)
+    held: bool = False  # a purge must wait
+    until: str | None = None  # the last day of that hold, where one is known
+    keep: int | None = None  # for how many days Git says by now that it is kept
+    early: str | None = None  # the day from which Git lets it be purged sooner
+    quiet: frozenset[str] = frozenset()  # attributes whose live value is accepted
+
+
+class Outcome(NamedTuple):
+    """What a comparison says about one thing; any part may be there or not."""
+
+    change: Change | None = None
+    step: Step | None = None
+    drift: tuple[Drift, ...] = ()
+    later: Waiting | None = None
+    unmanaged: Resource | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class Thing(NamedTuple):

@@ -151,7 +151,6 @@ def test_the_nearest_retention_wins(estate, files, days):
     assert [later["when"] for later in found["tenants"][0]["later"]] == [when]
 
 
-@pytest.mark.xfail(reason="a retirement is dated by the retention of the last apply, not by the one of its own commit")
 def test_a_retention_holds_from_the_commit_that_says_it(estate):
     """Removed and given a longer retention in one commit: kept as long as that commit says."""
     estate.applied(mail(more=""))
@@ -161,7 +160,6 @@ def test_a_retention_holds_from_the_commit_that_says_it(estate):
     assert [later["when"] for later in found["tenants"][0]["later"]] == [when]
 
 
-@pytest.mark.xfail(reason="what is retired keeps its date: a longer retention does not move it out yet")
 def test_a_longer_retention_moves_the_purge_out_and_a_shorter_never_in(estate):
     """The date is fixed when the box is retired."""
     estate.applied(mail(more=""))

@@ -623,15 +623,17 @@ def test_a_key_that_moved_is_drift_of_key_and_record() -> None:
 
 
 def test_a_purge_that_is_due_waits_for_a_person() -> None:
-    """A retired box whose day has come is listed as later: this version purges nothing by itself."""
+    """A retired box waits for its day; then its purge is due, and no declared change."""
     world = World()
     state = [domain("a.example"), mailbox(JANE), mailbox("tom@a.example")]
     converge(world, state)
     converge(world, state[:2])
-    for today, when in ((TODAY, "2026-12-24"), ("2027-01-01", "2026-12-24")):
-        plan = world.plan(state[:2], today=today)
-        assert [(w.address.name, w.action, w.when) for w in plan.later] == [("tom@a.example", "purge", when)]
-        assert plan.changes == ()
+    plan = world.plan(state[:2])
+    assert [(w.address.name, w.action, w.when) for w in plan.later] == [("tom@a.example", "purge", "2026-12-24")]
+    assert (plan.changes, plan.due) == ((), ())
+    plan = world.plan(state[:2], today="2026-12-24")
+    assert [(c.address.name, c.action, c.reason) for c in plan.due] == [("tom@a.example", "purge", "retention")]
+    assert (plan.changes, plan.later) == ((), ())
 
 
 def test_references_are_resolved_where_they_can_be() -> None:

@@ -16,7 +16,8 @@ from reconciler.findings import Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.compile import Compiled, Files
+    from reconciler.compile import Compiled
+    from reconciler.files import Files
     from reconciler.findings import Finding
 
 ACROSS = Rule(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.agency import Agency
-    from reconciler.compile import Files
+    from reconciler.files import Files
     from reconciler.findings import Finding
 
 KEEP_COPY = Rule(
@@ -129,9 +129,9 @@ def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 _NOT_YET = {
-    "control": ("retire", "holds", "delegates", "released", "observe", "drift", "renamed_from"),
-    "domains": ("absent", "retired", "observe", "drift"),
-    "dns": ("absent", "cutover", "observe", "drift"),
+    "control": ("retire", "delegates", "released", "observe", "renamed_from"),
+    "domains": ("absent", "observe"),
+    "dns": ("absent", "cutover", "observe"),
 }
 
 
@@ -139,6 +139,6 @@ def _unused_keys(files: Files) -> Iterator[Finding]:
     for file, document in _documents(files):
         part = "control" if file.endswith("/control.yaml") else file.split("/")[2]
         for key in _NOT_YET.get(part, ()):
-            if key in document and document[key] != "report":
+            if key in document:
                 yield TOO_EARLY.at(key, f"`{key}` is read and checked, nothing more.", Origin(file, (key,)))
     yield from leaving(f"{files.folder}/tenant.yaml", files.tenant_file.get("people", {}))

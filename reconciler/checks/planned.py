@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from reconciler.model import Entry, Resource, Scope, State, Value
 
 DRIFT = Rule(
-    "PL201", "warning", "Changed outside Git", "Write the live value into the YAML, or put Git's back by hand."
+    "PL201",
+    "warning",
+    "Changed outside Git",
+    "Write the live value into the YAML, or put Git's back: `reconciler apply --enforce ADDRESS`.",
 )
 OCCUPIED = Rule(
     "PL208",
@@ -50,7 +53,6 @@ ANOTHER_PERSON = Rule(
     "A kept mailbox would go to another person",
     "Choose another name, or wait until it is purged. An alias or a forward may take the name.",
 )
-_MAKE_ANEW = "Take it out of the YAML and apply (the ledger forgets it); declared again, it is made anew."
 
 
 class Compared(NamedTuple):
@@ -112,13 +114,13 @@ def _drift(compared: Compared) -> Iterator[Finding]:
     for drift in compared.drift:
         git, entry = compared.state.get(drift.address), compared.base.get(drift.address)
         origin = git.origin if git is not None else Origin(entry.file, line=entry.line) if entry else None
-        what, fix = (
-            f"`{drift.field}` is {_of(drift, drift.live)}, Git says {_of(drift, drift.git)} (risk: {drift.risk}).",
-            "",
-        )
+        what = f"`{drift.field}` is {_of(drift, drift.live)}, Git says {_of(drift, drift.git)} (risk: {drift.risk})."
         if drift.field == "exists" and drift.git is True:
-            what, fix = f"It was removed by hand, and Git declares it (risk: {drift.risk}).", _MAKE_ANEW
-        yield DRIFT.at(str(drift.address), what, origin or Origin(""), fix=fix)
+            what = f"It was removed by hand, and Git declares it (risk: {drift.risk})."
+        found = DRIFT.at(str(drift.address), what, origin or Origin(""))
+        if drift.accepted is not None:
+            found = found._replace(severity="info", detail=f"Accepted by {drift.accepted[0]}. {found.detail}")
+        yield found
 
 
 def _of(drift: Drift, value: Value) -> str:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.agency import Agency
-    from reconciler.compile import Compiled, Files
+    from reconciler.compile import Compiled
+    from reconciler.files import Files
     from reconciler.findings import Finding
     from reconciler.model import Resource, State
 

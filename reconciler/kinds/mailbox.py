@@ -113,6 +113,8 @@ def _copies(site: Site, address: str, forwards: Mapping[str, str]) -> dict[str, 
         return {}
     name = forwards[address]
     said = site.boxes["forwards"][name]
+    if site.over(said, KIND.name, address):
+        return {}
     targets = site.addresses(said["to"], site.at("forwards", name, "to"))
     reasons = {key: said[key] for key in ("reason", "approved_by", "expires")}
     return {"copies_to": targets, "keep_copy": said.get("keep_copy", True), **reasons}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import canonical
 from reconciler.findings import Origin, Rule
+from reconciler.model import Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,6 +47,8 @@ class Site(NamedTuple):
     initial_quota: str | None = None
     initial_ttl: int = 3600
     retention: int = 30
+    today: str = ""
+    expired: set[Address] | None = None  # what of the domain holds no more since its day is over
 
     def at(self, *path: str | int) -> Origin:
         """A place in the mail file."""
@@ -54,6 +57,14 @@ class Site(NamedTuple):
     def at_dns(self, *path: str | int) -> Origin:
         """A place in the DNS file; without one, the mail file's first line stands for the whole domain."""
         return Origin(self.names_file, path) if self.names_file else self.at("domain")
+
+    def over(self, said: Mapping[str, Any], kind: str, name: str) -> bool:
+        """Whether what is said there held until a day that is over; then the address is noted."""
+        if "expires" not in said or said["expires"] >= self.today or self.mail is None:
+            return False
+        if self.expired is not None:
+            self.expired.add(Address(self.mail, kind, name))
+        return True
 
     def address(self, text: str, origin: Origin) -> str | None:
         """The canonical address of a local part of this domain or a full address; None after reporting a bad one."""

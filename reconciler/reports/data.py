@@ -56,7 +56,7 @@ def _tenant(found: TenantPlan, whole: Plan) -> Data:
         "applied_commit": found.applied_commit,
         "digest": tenant_digest(found),
         "changes": [change(c, whole.authors) for c in found.changes],
-        "due": [],
+        "due": [change(c, whole.authors) for c in found.due],
         "later": [{"address": str(w.address), "action": w.action, "when": w.when, "why": w.why} for w in found.later],
         "adopted": _addresses(found.steps, "adopt"),
         "forgotten": _addresses(found.steps, "forget"),
@@ -112,7 +112,7 @@ def _drift(found: Drift) -> Data:
         "live": _value(found.live),
         "first_seen": None,
         "risk": found.risk,
-        "accepted": None,
+        "accepted": found.accepted and {"approved_by": found.accepted[0], "expires": found.accepted[1]},
     }
 
 

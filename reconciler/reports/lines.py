@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.reports.values import moved
-from reconciler.review import digest
-from reconciler.wording import shown, visible
+from reconciler.review import digest, loses
+from reconciler.wording import counted, shown, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
+    from reconciler.changes import Change, Checked, Plan, TenantPlan
     from reconciler.findings import Finding
 
 Span = tuple[str, str]
@@ -58,7 +58,7 @@ def differing(files: Sequence[str]) -> Iterator[Line]:
 def _speaks(tenant: TenantPlan) -> bool:
     listed = any(risk == "high" for _, risk in tenant.unmanaged.listed)
     loud = any(f.severity != "info" for f in tenant.findings)
-    parts = (tenant.changes, tenant.todo, tenant.forgotten, tenant.drift, tenant.unread)
+    parts = (tenant.changes, tenant.due, tenant.todo, tenant.forgotten, tenant.drift, tenant.unread)
     return any(parts) or loud or listed
 
 
@@ -78,6 +78,9 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
         if change.action == "retire" and change.entry is not None:
             receives = "" if change.address.name in taken else ", and still receives,"
             yield ((f"      kept{receives} until {change.entry.retired} or later", ""),)
+    for change in tenant.due:
+        yield (("  due", "bold"), (f" ({change.reason}){_needs(change)}:", ""))
+        yield from _change(change)
     for change in tenant.todo:
         yield (("  todo by a person (the provider is read only):", "bold"),)
         yield from _change(change)
@@ -90,13 +93,24 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
     yield from findings(tenant.findings)
 
 
+def _needs(change: Change) -> str:
+    lost = loses(change)
+    return f", with --purge alone; {lost} is lost" if change.action == "purge" and lost else ""
+
+
 def _headline(tenant: TenantPlan) -> str:
     if tenant.stopped:
         return "not planned: its input cannot be used"
     counts = _counts(tenant.changes)
     ledger = sum(step.what == "adopt" for step in tenant.steps)
     gone = len(tenant.forgotten)
-    parts = [*([f"{gone} let go"] if gone else []), *counts, *([f"{ledger} adopted as they are"] if ledger else [])]
+    due = [f"{len(tenant.due)} due"] if tenant.due else []
+    parts = [
+        *([f"{gone} let go"] if gone else []),
+        *counts,
+        *due,
+        *([f"{ledger} adopted as they are"] if ledger else []),
+    ]
     return ", ".join(parts) or "nothing to change"
 
 
@@ -142,10 +156,11 @@ def _ending(found: Plan, quiet: Sequence[TenantPlan]) -> Iterator[Line]:
     yield ()
     if quiet:
         later = sum(len(tenant.later) for tenant in quiet)
-        extra = f" {_count(later, 'thing')} later: -v shows them." if later else ""
-        yield ((f"{_count(len(quiet), 'tenant')} with nothing to change.{extra}", "dim"),)
+        extra = f" {counted(later, 'thing')} later: -v shows them." if later else ""
+        yield ((f"{counted(len(quiet), 'tenant')} with nothing to change.{extra}", "dim"),)
     total = ", ".join(_counts(changes)) or "nothing to change"
-    extra = f", {adopted} to adopt as they are" if adopted else ""
+    due = sum(len(tenant.due) for tenant in found.tenants)
+    extra = (f", {due} due" if due else "") + (f", {adopted} to adopt as they are" if adopted else "")
     yield (("Plan: ", "bold"), (f"{total}{extra}.", "bold"))
     if refused:
         yield ((f"Refused until its findings are solved: {visible(', '.join(refused))}.", "bold red"),)
@@ -181,58 +196,13 @@ def checked(found: Checked) -> Iterator[Line]:
     yield from differing(found.differing)
     yield from findings(found.findings)
     severities = [finding.severity for finding in found.findings]
-    counts = ", ".join(_count(severities.count(s), s) for s in ("error", "warning", "info") if s in severities)
+    counts = ", ".join(counted(severities.count(s), s) for s in ("error", "warning", "info") if s in severities)
     style = "bold red" if "error" in severities else "green"
     where = _where(found.commit, worktree=found.worktree)
-    yield ((f"{_count(found.tenants, 'tenant')} in {where}: {counts or 'all is well'}.", style),)
-
-
-def result(found: Result) -> Iterator[Line]:
-    """What an apply did."""
-    for tenant in found.tenants:
-        yield from _tenant_result(tenant)
-    done = sum(len(tenant.done) for tenant in found.tenants)
-    missed = sum(len(tenant.not_done) for tenant in found.tenants)
-    yield ()
-    style = "bold red" if missed else "bold green"
-    yield ((f"Applied: {_count(done, 'change')}, {missed} not made. Run {found.run}.", style),)
-
-
-_SAID = {
-    "applied": "applied",
-    "nothing": "nothing to do",
-    "refused": "refused by its findings: nothing was written",
-    "stale": "stale, it is not what was reviewed: nothing was written",
-    "locked": "locked, somebody else is at work on it",
-    "failed": "failed",
-    "skipped": "skipped",
-}
-
-
-def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
-    if tenant.result == "nothing":
-        return
-    good = tenant.result == "applied"
-    yield (
-        (visible(tenant.tenant), "bold"),
-        (f"  {_SAID[tenant.result]}: {len(tenant.done)} done", "green" if good else "red"),
-    )
-    if tenant.error:
-        yield ((f"  {visible(tenant.error)}", "red"),)
-    if tenant.result == "failed":
-        for change, why in tenant.not_done:
-            yield ((f"  not done: {change.action} {change.address}: {visible(why)}", ""),)
-    if tenant.result == "stale":
-        yield ((f"  its digest now: {tenant.digest}", ""),)
-    if tenant.rerun:
-        yield ((f"  to go on: {tenant.rerun}", "bold"),)
+    yield ((f"{counted(found.tenants, 'tenant')} in {where}: {counts or 'all is well'}.", style),)
 
 
 def _where(commit: str, *, worktree: bool) -> str:
     if set(commit) == {"0"}:
         return "the working tree, before the first commit"
     return f"the working tree on {commit[:12]}" if worktree else f"commit {commit[:12]}"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 or thing == 'info' else 's'}"

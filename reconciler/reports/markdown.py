@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from reconciler.reports.lines import SIGNS, told
-from reconciler.review import digest
+from reconciler.review import digest, loses
 from reconciler.wording import visible
 
 if TYPE_CHECKING:
@@ -62,7 +62,16 @@ def _destructive(found: Plan) -> list[str]:
 
 def _speaks(tenant: TenantPlan) -> bool:
     listed = any(risk == "high" for _, risk in tenant.unmanaged.listed)
-    parts = (tenant.changes, tenant.todo, tenant.forgotten, tenant.drift, tenant.unread, tenant.findings, tenant.later)
+    parts = (
+        tenant.changes,
+        tenant.due,
+        tenant.todo,
+        tenant.forgotten,
+        tenant.drift,
+        tenant.unread,
+        tenant.findings,
+        tenant.later,
+    )
     return any(parts) or listed
 
 
@@ -80,13 +89,24 @@ def _besides(tenant: TenantPlan) -> list[str]:
     ]
     high = [address for address, risk in tenant.unmanaged.listed if risk == "high"]
     todo = [f"- to be done by a person: {_headline(change)}" for change in tenant.todo]
+    due = [
+        line
+        for change in tenant.due
+        for line in (f"- due ({change.reason}): {_headline(change)}{_lost(change)}", *_fields(change))
+    ]
     unread = [f"- not read: {_code(f'{found.provider}: {found.error}')}" for found in tenant.unread]
     return [
         *unread,
+        *due,
         *todo,
         *later,
         *(f"- unmanaged, high risk: {address.kind} {_code(address.name)}" for address in high),
     ]
+
+
+def _lost(change: Change) -> str:
+    lost = loses(change)
+    return f", **{lost} is lost**" if lost else ""
 
 
 def _short(tenant: TenantPlan) -> str:
@@ -117,6 +137,7 @@ def _summary(tenant: TenantPlan) -> str:
         return "not planned, its input cannot be used"
     actions = [change.action for change in tenant.changes]
     parts = [f"{actions.count(action)} {action}" for action in SIGNS if action in actions]
+    parts += [f"{len(tenant.due)} due"] if tenant.due else []
     parts += [f"{len(tenant.forgotten)} let go"] if tenant.forgotten else []
     parts += [f"{len(tenant.drift)} drifted"] if tenant.drift else []
     parts += ["not read"] if tenant.unread else []

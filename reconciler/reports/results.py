@@ -1,0 +1,54 @@
+"""What an apply did, as styled lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.wording import counted, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.changes import Result, TenantResult
+    from reconciler.reports.lines import Line
+
+
+def result(found: Result) -> Iterator[Line]:
+    """What an apply did."""
+    for tenant in found.tenants:
+        yield from _tenant_result(tenant)
+    done = sum(len(tenant.done) for tenant in found.tenants)
+    missed = sum(len(tenant.not_done) for tenant in found.tenants)
+    yield ()
+    style = "bold red" if missed else "bold green"
+    yield ((f"Applied: {counted(done, 'change')}, {missed} not made. Run {found.run}.", style),)
+
+
+_SAID = {
+    "applied": "applied",
+    "nothing": "nothing to do",
+    "refused": "refused by its findings: nothing was written",
+    "stale": "stale, it is not what was reviewed: nothing was written",
+    "locked": "locked, somebody else is at work on it",
+    "failed": "failed",
+    "skipped": "skipped",
+}
+
+
+def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
+    if tenant.result == "nothing":
+        return
+    good = tenant.result == "applied"
+    yield (
+        (visible(tenant.tenant), "bold"),
+        (f"  {_SAID[tenant.result]}: {len(tenant.done)} done", "green" if good else "red"),
+    )
+    if tenant.error:
+        yield ((f"  {visible(tenant.error)}", "red"),)
+    if tenant.result == "failed":
+        for change, why in tenant.not_done:
+            yield ((f"  not done: {change.action} {change.address}: {visible(why)}", ""),)
+    if tenant.result == "stale":
+        yield ((f"  its digest now: {tenant.digest}", ""),)
+    if tenant.rerun:
+        yield ((f"  to go on: {tenant.rerun}", "bold"),)
