@@ -284,9 +284,7 @@ def test_exit_codes_of_a_plan(changed, tmp_path):
 
 def test_warnings_change_no_exit_code(estate):
     """A key that a later version acts on is a warning; validate and plan still end with 0."""
-    estate.applied(
-        control("holds: [{subject: x@northwind.example, reason: case, approved_by: ops, until: 2099-01-01}]\n")
-    )
+    estate.applied(control("delegates: {labs.northwind.example: contoso}\n"))
     for command in (["validate"], ["plan"], ["plan", "--exit-code"]):
         run = estate.run(*command)
         assert (run.code, "warning IN221" in run.out) == (0, True)

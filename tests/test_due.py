@@ -199,7 +199,8 @@ def test_declared_and_drifted_parts_are_kept_apart(estate):
     """Truth table, parts row 18: the declared part is a change, the other is due; made together they are one."""
     estate.applied({})
     estate.sql("UPDATE mailbox SET quota = 1 WHERE username = 'tom@northwind.example'")
-    estate.write(mail({**BOXES, "tom": "{owner: tom, quota: 2 GiB, name: Tom Poe}"}))
+    boxes = {**BOXES, "tom": "{owner: tom, quota: 2 GiB, name: Tom Poe}"}
+    estate.write(mail(boxes, "aliases:\n  info: [jane]\n"))
     found = estate.one("--enforce", "all")
     (declared,), (put_back,) = found["changes"], found["due"]
     assert (declared["fields"].keys(), put_back["fields"]) == ({"name"}, {"quota": {"from": 1, "to": 2 * 2**30}})
