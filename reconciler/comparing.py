@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler import canonical
 from reconciler.changes import Change, Facts, Step, Unread, Waiting
 from reconciler.checks.dns import holder
 from reconciler.diff import compare, resolve
+from reconciler.dues import accepted, as_applied, divided
 from reconciler.errors import ProviderError
 from reconciler.kinds import kinds
 from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
-from reconciler.rules import accepted_value, quieted
+from reconciler.rules import quieted
+from reconciler.stale import removing_stale, without_stale
 from reconciler.thing import Context, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.apply import Live
     from reconciler.compile import Compiled
     from reconciler.findings import Finding
-    from reconciler.model import Kind
 
 
 @dataclass(slots=True)
@@ -58,104 +59,93 @@ def compare_all(
     read: set[tuple[str, str]], facts: Facts, draft: Draft,
 ) -> None:  # fmt: skip
     """Compare every thing of Git, the ledger and live; what could not be read is left out."""
+    comparing = _Comparing(compiled, base, found, facts, draft)
+    for address in sorted({*compiled.state, *base, *found, *compiled.absent}):
+        git = compiled.state.get(address)
+        domain = comparing.domain(address)
+        if (address.provider, domain) not in read or (draft.unread and _source_unread(git, read)):
+            continue
+        if address in base and git is None and str(address) in compiled.rules.released:
+            draft.steps.append(Step(address, "forget", None))
+        else:
+            comparing.compare(address, domain)
 
-    def lookup(reference: Computed) -> Value:
-        source = found.get(reference.address)
+
+class _Comparing:
+    """A tenant's states side by side, and the draft that the outcomes go into."""
+
+    def __init__(
+        self, compiled: Compiled, base: Mapping[Address, Entry], found: Mapping[Address, Resource], facts: Facts,
+        draft: Draft,
+    ) -> None:  # fmt: skip
+        self._compiled, self._base, self._found, self._facts, self._draft = compiled, base, found, facts, draft
+        self._quiet = quieted(facts.accept, facts.today)
+        self._plain = Context(facts.today, facts.commit)
+        self._kept: dict[str, Context] = {}
+
+    def domain(self, address: Address) -> str:
+        """The domain a thing belongs to."""
+        for side in (self._compiled.state, self._base, self._found):
+            if address in side:
+                return side[address].domain
+        return self._compiled.absent[address]
+
+    def compare(self, address: Address, domain: str) -> None:
+        """Compare one thing; what a day or a policy brings about goes to what is due."""
+        git, entry, live = self._compiled.state.get(address), self._base.get(address), self._found.get(address)
+        why = self._compiled.ended.get(address) or self._compiled.rules.leaving.get(domain) if entry else None
+        context = self._context(address, domain, live)
+        said = as_applied(git, entry, address, self._compiled.tenant) if why and entry else git
+        kind = kinds()[address.kind]
+        whole, live = live, without_stale(live, self._compiled.stale.get(address))
+        outcome = compare(kind, address, said, resolve(said, self._lookup), live, entry, context)
+        enforced = bool(outcome.drift) and self._enforced(address, domain)
+        if why or enforced:
+            context = context._replace(enforce=enforced)
+            full = compare(kind, address, git, resolve(git, self._lookup), live, entry, context)
+            outcome, due = divided(outcome, full, why)
+            self._draft.due += [change._replace(tenant=self._compiled.tenant) for change in due]
+        if whole is not None and whole is not live:
+            outcome = removing_stale(outcome, kind, git, whole, live, entry)
+        _collect(outcome if not outcome.drift else self._marked(outcome), self._compiled.tenant, self._draft)
+
+    def _lookup(self, reference: Computed) -> Value:
+        source = self._found.get(reference.address)
         value = MISSING if source is None else source.get(reference.attribute)
         return reference if value is MISSING else value
 
-    quiet = quieted(facts.accept, facts.today)
-    for address in sorted({*compiled.state, *base, *found}):
-        git, entry, live = compiled.state.get(address), base.get(address), found.get(address)
-        domain = next(side.domain for side in (git, entry, live) if side is not None)
-        if (address.provider, domain) not in read or (draft.unread and _source_unread(git, read)):
-            continue
-        accepted = _accepted(address, live, quiet.get(str(address), ()))
-        context = _context(address, domain, compiled, facts, frozenset(accepted))
-        expired = address in compiled.expired and entry is not None
-        said = _as_applied(git, entry, address, compiled.tenant) if expired and entry else git
-        enforced = _enforced(address, domain, compiled, facts)
-        case = _Case(kinds()[address.kind], address, live, entry, context)
-        outcome = case.compare(said, lookup)
-        if expired or (outcome.drift and enforced):
-            full = case.compare(git, lookup, enforce=enforced)
-            outcome = _with_due(outcome, full, "expired" if expired else "drift", compiled.tenant, draft)
-        _collect(_marked(outcome, accepted), compiled.tenant, draft)
+    def _context(self, address: Address, domain: str, live: Resource | None) -> Context:
+        """Nearly always one of a few: made once."""
+        context = self._kept_for(domain) if address.kind == "mailbox" else self._plain
+        if address in self._compiled.absent:
+            context = context._replace(absent=True, home=domain)
+        if str(address) in self._quiet:
+            context = context._replace(quiet=frozenset(accepted(address, live, self._quiet[str(address)])))
+        rules = self._compiled.rules
+        if not (rules.holds or rules.early) or address.kind != "mailbox":
+            return context
+        hold = rules.held(address.name, self._compiled.tenant, self._facts.today)
+        early = rules.early.get(address.name)
+        return context._replace(held=hold is not None, until=hold[1] if hold else None, early=early)
 
+    def _kept_for(self, domain: str) -> Context:
+        if domain not in self._kept:
+            self._kept[domain] = self._plain._replace(keep=self._compiled.rules.keep(domain))
+        return self._kept[domain]
 
-class _Case(NamedTuple):
-    """One thing as it is live and in the ledger, to be held against what Git says."""
+    def _enforced(self, address: Address, domain: str) -> bool:
+        """Whether drift of a thing is put back: by policy, or because somebody asks for it."""
+        facts = self._facts
+        asked = "all" in facts.enforce or str(address) in facts.enforce
+        policy = (facts.providers.get(address.provider, ""), domain) in self._compiled.rules.enforced
+        return (asked or policy) and address.provider not in facts.read_only
 
-    kind: Kind
-    address: Address
-    live: Resource | None
-    entry: Entry | None
-    context: Context
-
-    def compare(self, git: Resource | None, lookup: Callable[[Computed], Value], *, enforce: bool = False) -> Outcome:
-        context = self.context._replace(enforce=enforce) if enforce else self.context
-        return compare(self.kind, self.address, git, resolve(git, lookup), self.live, self.entry, context)
-
-
-def _context(address: Address, domain: str, compiled: Compiled, facts: Facts, quiet: frozenset[str]) -> Context:
-    rules = compiled.rules
-    if address.kind != "mailbox":
-        return Context(facts.today, facts.commit, quiet=quiet)
-    hold = rules.held(address.name, compiled.tenant, facts.today)
-    return Context(
-        facts.today, facts.commit, held=hold is not None, until=hold[1] if hold else None, keep=rules.keep(domain),
-        early=rules.early.get(address.name), quiet=quiet,
-    )  # fmt: skip
-
-
-def _enforced(address: Address, domain: str, compiled: Compiled, facts: Facts) -> bool:
-    """Whether drift of a thing is put back: by policy, or because somebody asks for it."""
-    side = facts.providers.get(address.provider, "")
-    asked = "all" in facts.enforce or str(address) in facts.enforce
-    return (asked or (side, domain) in compiled.rules.enforced) and address.provider not in facts.read_only
-
-
-def _as_applied(git: Resource | None, entry: Entry, address: Address, tenant: str) -> Resource | None:
-    """What Git says, with what has expired still as it was last applied: its end is not a declared change."""
-    if git is None:
-        return None if entry.retired or entry.absent else Resource(address, entry.said, entry.domain, tenant)
-    kept = {
-        name: entry.said.get(name, MISSING) for name in ("copies_to", "keep_copy", "reason", "approved_by", "expires")
-    }
-    return git.having(**kept)
-
-
-def _with_due(outcome: Outcome, full: Outcome, why: str, tenant: str, draft: Draft) -> Outcome:
-    """Notes what of the full outcome goes beyond the declared one; gives what is left to be noted."""
-    if full.change is None:
-        return full if why == "expired" and outcome.change is None else outcome
-    declared = outcome.change
-    live = full.change.live if declared is None else declared.aim
-    if declared is not None and (live is None or live == full.change.aim):
-        return outcome
-    reason = full.change.reason if full.change.reason in {"retention", "drift"} else why
-    draft.due.append(full.change._replace(live=live, reason=reason, tenant=tenant, conflict=False, takeover=False))
-    return outcome._replace(findings=full.findings, step=None)
-
-
-def _accepted(
-    address: Address, live: Resource | None, items: Sequence[Mapping[str, Any]]
-) -> dict[str, Mapping[str, Any]]:
-    """{attribute: the acceptance that names its live value}."""
-    there = {item["field"]: live is not None if item["field"] == "exists" else _live(live, item) for item in items}
-    return {item["field"]: item for item in items if accepted_value(address, item) == there[item["field"]]}
-
-
-def _live(live: Resource | None, item: Mapping[str, Any]) -> Value:
-    return MISSING if live is None else live.get(item["field"])
-
-
-def _marked(outcome: Outcome, accepted: Mapping[str, Mapping[str, Any]]) -> Outcome:
-    """The outcome, its drift marked where somebody has accepted the value."""
-    if not accepted or not outcome.drift:
-        return outcome
-    said = {field: (item.get("approved_by", ""), item.get("expires")) for field, item in accepted.items()}
-    return outcome._replace(drift=tuple(d._replace(accepted=said.get(d.field)) for d in outcome.drift))
+    def _marked(self, outcome: Outcome) -> Outcome:
+        """The outcome, its drift marked where somebody has accepted the value."""
+        address = outcome.drift[0].address
+        items = accepted(address, self._found.get(address), self._quiet.get(str(address), ()))
+        said = {field: (item.get("approved_by", ""), item.get("expires")) for field, item in items.items()}
+        return outcome._replace(drift=tuple(d._replace(accepted=said.get(d.field)) for d in outcome.drift))
 
 
 def _source_unread(git: Resource | None, read: set[tuple[str, str]]) -> bool:
@@ -167,10 +157,9 @@ def _source_unread(git: Resource | None, read: set[tuple[str, str]]) -> bool:
 def _collect(outcome: Outcome, tenant: str, draft: Draft) -> None:
     draft.outcomes.append(outcome)
     draft.findings += outcome.findings
-    if outcome.change is not None and outcome.change.reason == "retention":
-        draft.due.append(outcome.change._replace(tenant=tenant))
-    elif outcome.change is not None:
-        draft.changes.append(outcome.change._replace(tenant=tenant))
+    if outcome.change is not None:
+        due = outcome.change.reason == "retention"
+        (draft.due if due else draft.changes).append(outcome.change._replace(tenant=tenant))
     if outcome.step is not None:
         draft.steps.append(outcome.step)
     if outcome.later is not None:

@@ -13,8 +13,9 @@ from reconciler import canonical
 from reconciler.agency import UNKNOWN_DEFAULT, UNKNOWN_SERVER
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import kinds, modules
+from reconciler.kinds._record_sets import record_name
 from reconciler.kinds.site import BAD_NAME, Baseline, Site
-from reconciler.model import Scope
+from reconciler.model import Address, Scope
 from reconciler.rules import Rules, rules_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from reconciler.agency import Agency
     from reconciler.files import Files
     from reconciler.findings import Finding
-    from reconciler.model import Address, Kind, Resource
+    from reconciler.model import Kind, Resource
 
 TWO_TENANTS = Rule(
     "IN202", "error", "Two tenants hold one domain", "A domain belongs to one tenant; take it out of the other."
@@ -39,6 +40,7 @@ NOT_ALONE = Rule(
 )
 NO_TEMPLATE = Rule("IN206", "error", "Template is not defined", "Add it under domain-templates/, or correct the name.")
 
+BOTH = Rule("IN234", "error", "Declared, and named as one that must not exist", "Take one of the two out.")
 NO_SIGNER = Rule("IN229", "error", "Nobody would sign", "Take `dkim` out, or say which mail provider the domain has.")
 
 Render = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Baseline]
@@ -56,7 +58,8 @@ class TemplateError(Exception):
 class Compiled:
     """A tenant's desired state; `scopes` are the (provider, scope) pairs to read.
 
-    `expired` are addresses of which a part (or all) holds no more since its day is over.
+    `ended` says of addresses why a part of them (or all) holds no more since a day is over; `absent` maps what must not
+    exist to its domain; `stale` are single values that must not stand in a record set.
     """
 
     tenant: str
@@ -64,16 +67,21 @@ class Compiled:
     scopes: list[tuple[str, Scope]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     rules: Rules = field(default_factory=Rules)
-    expired: set[Address] = field(default_factory=set)
+    ended: dict[Address, str] = field(default_factory=dict)
+    absent: dict[Address, str] = field(default_factory=dict)
+    stale: dict[Address, set[str]] = field(default_factory=dict)
 
 
 def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> Compiled:
     """The desired state of one tenant on a day (ISO)."""
-    found = Compiled(files.tenant, rules=rules_of(files, agency))
+    found = Compiled(files.tenant, rules=rules_of(files, agency, today))
     for stem, boxes in files.domains.items():
+        if stem in found.rules.leaving:
+            continue
         for site in _site(files, stem, boxes, agency, render, today, found):
             _scopes(site, found)
             _expand(site, found)
+            _absent(site, found)
     return found
 
 
@@ -103,7 +111,7 @@ def _site(
         initial_ttl=canonical.seconds(defaults.get("ttl", "1 hour")),
         retention=found.rules.retention[stem],
         today=today,
-        expired=found.expired,
+        ended=found.ended,
     )  # fmt: skip
 
 
@@ -210,6 +218,36 @@ def _expand(site: Site, found: Compiled) -> None:
                 _clash(site, kind, resource, other)
                 _clash(site, kind, other, resource)
             found.state[resource.address] = resource
+
+
+def _absent(site: Site, found: Compiled) -> None:
+    """What the domain's files say must not exist: aliases and record sets, never what keeps data."""
+    if site.mail is not None:
+        for index, said in enumerate(site.boxes.get("absent", ())):
+            local = site.address(said["alias"], site.at("absent", index))
+            if local is not None:
+                _must_go(site, Address(site.mail, "alias", local), site.at("absent", index), found)
+    if site.dns is not None:
+        for index, said in enumerate(site.names.get("absent", ())):
+            name = record_name(site, said, site.at_dns("absent", index))
+            address = Address(site.dns, "record", name or "")
+            if name is not None and "value" in said:
+                found.stale.setdefault(address, set()).add(said["value"])
+                _not_declared(site, address, said["value"], site.at_dns("absent", index), found)
+            elif name is not None:
+                _must_go(site, address, site.at_dns("absent", index), found)
+
+
+def _must_go(site: Site, address: Address, origin: Origin, found: Compiled) -> None:
+    if address in found.state:
+        site.report(BOTH.at(str(address), "It is declared too.", origin))
+    else:
+        found.absent[address] = site.domain
+
+
+def _not_declared(site: Site, address: Address, value: str, origin: Origin, found: Compiled) -> None:
+    if address in found.state and value in found.state[address].get("values"):
+        site.report(BOTH.at(str(address), f"`{value}` is declared too.", origin))
 
 
 def _clash(site: Site, kind: Kind, one: Resource, two: Resource) -> None:

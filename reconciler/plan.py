@@ -91,7 +91,9 @@ def plan_tenant(
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later
-    draft.findings += removals.check(compiled.tenant, compared._replace(changes=draft.changes), facts)
+    draft.findings += removals.check(
+        compiled.tenant, compared._replace(changes=draft.changes), facts, compiled.rules.retiring
+    )
     draft.findings += settled.check(draft.changes)
     due, ordered = _hold_due(draft, there, gone, facts), _ordered(draft.changes, asked, draft)
     draft.steps += settled.steps({step.address for step in draft.steps})

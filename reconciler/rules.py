@@ -25,7 +25,8 @@ class Rules(NamedTuple):
     """The rules of one tenant. Domains map to what holds for them; `holds` and `early` name addresses.
 
     `enforced` are (side, domain) whose drift is put back, `retention` is in days, `early` maps addresses to the day
-    from which they may be purged sooner.
+    from which they may be purged sooner. `released` are addresses that the ledger lets go; `retiring` are domains
+    that are taken out in stages, and `leaving` those of them whose day has come.
     """
 
     enforced: frozenset[tuple[str, str]] = frozenset()
@@ -33,6 +34,9 @@ class Rules(NamedTuple):
     holds: tuple[Hold, ...] = ()
     early: Mapping[str, str] = {}
     elsewhere: int | None = None  # retention of domains that no file names any more
+    released: frozenset[str] = frozenset()
+    leaving: Mapping[str, str] = {}
+    retiring: frozenset[str] = frozenset()
 
     def held(self, name: str, tenant: str, today: str) -> Hold | None:
         """The hold on an address, its domain or its tenant, if one is in force."""
@@ -49,8 +53,8 @@ def days(text: str | None) -> int:
     return -(-canonical.seconds(text or DEFAULT_RETENTION) // 86400)
 
 
-def rules_of(files: Files, agency: Agency) -> Rules:
-    """The rules that a tenant's documents set; the nearest level wins."""
+def rules_of(files: Files, agency: Agency, today: str) -> Rules:
+    """The rules that a tenant's documents set on a day (ISO); the nearest level wins."""
     enforced: set[tuple[str, str]] = set()
     retention: dict[str, int] = {}
     early: dict[str, str] = {}
@@ -64,7 +68,12 @@ def rules_of(files: Files, agency: Agency) -> Rules:
     holds = tuple((canonical.address(h["subject"]) if "@" in h["subject"] else h["subject"], h.get("until"))
                   for h in files.control.get("holds", ()))  # fmt: skip
     elsewhere = days(_nearest("retention", files.control, agency.defaults))
-    return Rules(frozenset(enforced), retention, holds, early, elsewhere)
+    retiring = files.control.get("retire", {})
+    retention |= {domain: days(said["keep"]) for domain, said in retiring.items() if "keep" in said}
+    return Rules(
+        frozenset(enforced), retention, holds, early, elsewhere, frozenset(files.control.get("released", ())),
+        {domain: "stage" for domain, said in retiring.items() if said["on"] <= today}, frozenset(retiring),
+    )  # fmt: skip
 
 
 def _nearest(key: str, *levels: Mapping[str, Any]) -> Any:

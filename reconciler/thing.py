@@ -29,6 +29,7 @@ class Context(NamedTuple):
     keep: int | None = None  # for how many days Git says by now that it is kept
     early: str | None = None  # the day from which Git lets it be purged sooner
     quiet: frozenset[str] = frozenset()  # attributes whose live value is accepted
+    home: str = ""  # the domain of what is on no side
 
 
 class Outcome(NamedTuple):
@@ -92,7 +93,7 @@ class Thing(NamedTuple):
         for side in (self.git, self.live, self.base):
             if side is not None:
                 return side.domain
-        return ""
+        return self.context.home
 
     def _tenant(self) -> str:
         return self.git.tenant if self.git is not None else ""

@@ -36,6 +36,7 @@ SHELL = (
 CORE = (
     {"plan"},
     {"comparing", "permit"},
+    {"dues", "stale"},
     {"claims", "holding"},
     {"apply", "checks", "questions", "reports"},
     {"review"},

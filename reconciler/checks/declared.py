@@ -129,9 +129,9 @@ def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 _NOT_YET = {
-    "control": ("retire", "delegates", "released", "observe", "renamed_from"),
-    "domains": ("absent", "observe"),
-    "dns": ("absent", "cutover", "observe"),
+    "control": ("delegates", "observe", "renamed_from"),
+    "domains": ("observe",),
+    "dns": ("cutover", "observe"),
 }
 
 

@@ -13,6 +13,7 @@ from reconciler.kinds.record import label, rtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Set as AbstractSet
 
     from reconciler.changes import Change, Facts
     from reconciler.checks.planned import Compared
@@ -25,10 +26,10 @@ LAST_BOX = Rule("PL215", "error", "A domain's last active mailbox would go", _AC
 LAST_MX = Rule("PL219", "error", "A domain's MX would go", _ACCEPT.format("control.yaml"))
 
 
-def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
-    """Every finding of this theme."""
+def check(tenant: str, compared: Compared, facts: Facts, retiring: AbstractSet[str]) -> Iterator[Finding]:
+    """Every finding of this theme. `retiring` are the domains that control.yaml takes out by name."""
     going = [c for c in compared.changes if c.action in {"retire", "delete"}]
-    gone = sorted({c.domain for c in going} - facts.domains.keys())
+    gone = sorted({c.domain for c in going} - facts.domains.keys() - retiring)
     if gone and not any(holder == tenant for holder in facts.domains.values()):
         what = f"{len(going)} of its things, in {', '.join(gone[:5])}{' …' if len(gone) > 5 else ''}."
         yield TENANT_GONE.at(tenant, what, Origin(f"tenants/{tenant}", line=1, column=1))
@@ -38,12 +39,12 @@ def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
         origin = Origin(f"tenants/{tenant}/domains/{domain}.yaml", line=1, column=1)
         yield DOMAIN_GONE.at(domain, f"{len(some)} of its things, first {some[0].address}.", origin)
     for change in going:
-        if change.domain not in gone and _is_mx(change):
+        if change.domain not in {*gone, *retiring} and _is_mx(change):
             yield LAST_MX.at(change.domain, f"{change.address} would be removed.", _origin(change))
     for change in compared.changes:
         if _is_mx(change) and change.live is not None and change.aim is not None and change.aim.get("values") == NULL:
             yield LAST_MX.at(change.domain, f"{change.address} would become the null MX.", _origin(change))
-    for domain in sorted({c.domain for c in going if c.kind.name == "mailbox"} - set(gone)):
+    for domain in sorted({c.domain for c in going if c.kind.name == "mailbox"} - set(gone) - retiring):
         yield from _last_box(domain, going, compared)
 
 

@@ -78,7 +78,7 @@ def _dkim(site: Site, sets: dict[str, Set_]) -> None:
 
 
 def _overlay(site: Site, sets: dict[str, Set_], said: Mapping[str, Any], given: frozenset[str], origin: Origin) -> None:
-    name = _name(site, said, origin)
+    name = record_name(site, said, origin)
     if name is None:
         return
     mode = said.get("mode", "add")
@@ -93,7 +93,7 @@ def _overlay(site: Site, sets: dict[str, Set_], said: Mapping[str, Any], given: 
 
 
 def _add(site: Site, sets: dict[str, Set_], said: Mapping[str, Any], origin: Origin) -> None:
-    name = _name(site, said, origin)
+    name = record_name(site, said, origin)
     if name is None:
         return
     found = sets.setdefault(name, Set_(origin))
@@ -113,7 +113,8 @@ def _checked(site: Site, said: Mapping[str, Any], name: str, origin: Origin) -> 
     return values
 
 
-def _name(site: Site, said: Mapping[str, Any], origin: Origin) -> str | None:
+def record_name(site: Site, said: Mapping[str, Any], origin: Origin) -> str | None:
+    """`TXT/_dmarc.a.example` of what a file says; None after reporting a name that is none below the domain."""
     relative = canonical.domain(said["name"])
     if relative == site.domain or relative.endswith(f".{site.domain}"):
         short = relative.removesuffix(site.domain).removesuffix(".") or "@"

@@ -48,7 +48,7 @@ class Site(NamedTuple):
     initial_ttl: int = 3600
     retention: int = 30
     today: str = ""
-    expired: set[Address] | None = None  # what of the domain holds no more since its day is over
+    ended: dict[Address, str] | None = None  # what of the domain holds no more since its day is over, and why
 
     def at(self, *path: str | int) -> Origin:
         """A place in the mail file."""
@@ -62,8 +62,8 @@ class Site(NamedTuple):
         """Whether what is said there held until a day that is over; then the address is noted."""
         if "expires" not in said or said["expires"] >= self.today or self.mail is None:
             return False
-        if self.expired is not None:
-            self.expired.add(Address(self.mail, kind, name))
+        if self.ended is not None:
+            self.ended[Address(self.mail, kind, name)] = "expired"
         return True
 
     def address(self, text: str, origin: Origin) -> str | None:
