@@ -37,6 +37,7 @@ class Draft:
     unmanaged: list[Resource] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
+    todo: tuple[Change, ...] = ()
 
 
 def present(live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: Draft) -> dict[Address, Resource]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
+from reconciler.absent import named_absent
 from reconciler.agency import UNKNOWN_DEFAULT, UNKNOWN_SERVER
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import kinds, modules
-from reconciler.kinds._record_sets import record_name
 from reconciler.kinds.site import BAD_NAME, Baseline, Site
 from reconciler.model import Address, Scope
 from reconciler.rules import Rules, rules_of
@@ -40,7 +40,6 @@ NOT_ALONE = Rule(
 )
 NO_TEMPLATE = Rule("IN206", "error", "Template is not defined", "Add it under domain-templates/, or correct the name.")
 
-BOTH = Rule("IN234", "error", "Declared, and named as one that must not exist", "Take one of the two out.")
 NO_SIGNER = Rule("IN229", "error", "Nobody would sign", "Take `dkim` out, or say which mail provider the domain has.")
 
 Render = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Baseline]
@@ -81,7 +80,9 @@ def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> 
         for site in _site(files, stem, boxes, agency, render, today, found):
             _scopes(site, found)
             _expand(site, found)
-            _absent(site, found)
+            absent, stale = named_absent(site, found.state)
+            found.absent |= absent
+            found.stale |= stale
     return found
 
 
@@ -218,36 +219,6 @@ def _expand(site: Site, found: Compiled) -> None:
                 _clash(site, kind, resource, other)
                 _clash(site, kind, other, resource)
             found.state[resource.address] = resource
-
-
-def _absent(site: Site, found: Compiled) -> None:
-    """What the domain's files say must not exist: aliases and record sets, never what keeps data."""
-    if site.mail is not None:
-        for index, said in enumerate(site.boxes.get("absent", ())):
-            local = site.address(said["alias"], site.at("absent", index))
-            if local is not None:
-                _must_go(site, Address(site.mail, "alias", local), site.at("absent", index), found)
-    if site.dns is not None:
-        for index, said in enumerate(site.names.get("absent", ())):
-            name = record_name(site, said, site.at_dns("absent", index))
-            address = Address(site.dns, "record", name or "")
-            if name is not None and "value" in said:
-                found.stale.setdefault(address, set()).add(said["value"])
-                _not_declared(site, address, said["value"], site.at_dns("absent", index), found)
-            elif name is not None:
-                _must_go(site, address, site.at_dns("absent", index), found)
-
-
-def _must_go(site: Site, address: Address, origin: Origin, found: Compiled) -> None:
-    if address in found.state:
-        site.report(BOTH.at(str(address), "It is declared too.", origin))
-    else:
-        found.absent[address] = site.domain
-
-
-def _not_declared(site: Site, address: Address, value: str, origin: Origin, found: Compiled) -> None:
-    if address in found.state and value in found.state[address].get("values"):
-        site.report(BOTH.at(str(address), f"`{value}` is declared too.", origin))
 
 
 def _clash(site: Site, kind: Kind, one: Resource, two: Resource) -> None:

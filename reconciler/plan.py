@@ -86,26 +86,30 @@ def plan_tenant(
     compare_all(compiled, base, there, read, facts, draft)
     _let_go(base, scopes_asked, facts, draft)
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
-    compared = Compared(compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked)
+    compared = Compared(
+        compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked, compiled.rules.retiring
+    )
     draft.findings += [*planned.check(compared, facts), *_first(compiled, base)]
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
-    draft.changes, later, todo = hold_back(draft.changes, there, gone, facts.read_only)
+    draft.changes, later, draft.todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later
-    draft.findings += removals.check(
-        compiled.tenant, compared._replace(changes=draft.changes), facts, compiled.rules.retiring
-    )
+    draft.findings += removals.check(compiled.tenant, compared._replace(changes=draft.changes), facts)
     draft.findings += settled.check(draft.changes)
-    due, ordered = _hold_due(draft, there, gone, facts), _ordered(draft.changes, asked, draft)
+    draft.due = _hold_due(draft, there, gone, facts)
     draft.steps += settled.steps({step.address for step in draft.steps})
+    return _finished(compiled, draft, asked, facts)._replace(drift=drift, unfinished=unfinished)
+
+
+def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope]], facts: Facts) -> TenantPlan:
+    """The draft in order, with what somebody accepted."""
+    ordered = _ordered(draft.changes, asked, draft)
     return TenantPlan(
         tenant=compiled.tenant,
-        unfinished=unfinished,
         batches=ordered,
-        due=due,
+        due=tuple(draft.due),
         steps=tuple(sorted(draft.steps, key=lambda step: step.address)),
-        todo=todo,
+        todo=draft.todo,
         later=tuple(sorted(draft.later, key=lambda waiting: waiting.address)),
-        drift=drift,
         unmanaged=_unmanaged(draft.unmanaged, facts),
         unread=tuple(draft.unread),
         findings=(*compiled.findings, *accepted(draft.findings, facts.accept, facts.today)),
@@ -113,9 +117,12 @@ def plan_tenant(
     )
 
 
+# ---------------------------------------------------------------------- holding back, ordering
+
+
 def _hold_due(
     draft: Draft, there: Mapping[Address, Resource], gone: AbstractSet[Address], facts: Facts
-) -> tuple[Change, ...]:
+) -> list[Change]:
     """The due changes that can be made, in order; those that must wait are listed as later."""
     declared = {change.address for change in draft.changes}
     alone = [change for change in draft.due if change.address not in declared]
@@ -123,7 +130,7 @@ def _hold_due(
     free, later, _ = hold_back([*draft.changes, *alone], there, back, facts.read_only)
     made = {change.address for change in free}
     draft.later += [waiting for waiting in later if waiting.address not in declared]
-    return tuple(sorted((c for c in draft.due if c.address in made), key=lambda change: change.address))
+    return sorted((c for c in draft.due if c.address in made), key=lambda change: change.address)
 
 
 def _first(compiled: Compiled, base: Mapping[Address, Entry]) -> Iterator[Finding]:
@@ -142,9 +149,6 @@ def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: F
         else:
             what = f"It was applied to `{address.provider}`."
             draft.findings.append(NO_PROVIDER.at(str(address), what, Origin("reconciler.yaml", ("providers",))))
-
-
-# ---------------------------------------------------------------------- holding back, ordering
 
 
 def _dropped(address: Address, entry: Entry, facts: Facts) -> Iterator[Finding]:

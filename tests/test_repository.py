@@ -41,6 +41,7 @@ CORE = (
     {"apply", "checks", "questions", "reports"},
     {"review"},
     {"compile", "diff", "order"},
+    {"absent"},
     {"rules", "undeclared"},
     {"agency", "files", "thing"},
     {"parts", "wording", "mta_sts"},

@@ -65,6 +65,7 @@ class Compared(NamedTuple):
     unmanaged: Sequence[Resource]
     drift: Sequence[Drift]
     asked: Sequence[tuple[str, Scope]]
+    retiring: frozenset[str] = frozenset()  # domains that control.yaml takes out by name
 
 
 def check(compared: Compared, facts: Facts) -> Iterator[Finding]:

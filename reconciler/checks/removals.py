@@ -13,7 +13,6 @@ from reconciler.kinds.record import label, rtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from collections.abc import Set as AbstractSet
 
     from reconciler.changes import Change, Facts
     from reconciler.checks.planned import Compared
@@ -26,8 +25,9 @@ LAST_BOX = Rule("PL215", "error", "A domain's last active mailbox would go", _AC
 LAST_MX = Rule("PL219", "error", "A domain's MX would go", _ACCEPT.format("control.yaml"))
 
 
-def check(tenant: str, compared: Compared, facts: Facts, retiring: AbstractSet[str]) -> Iterator[Finding]:
-    """Every finding of this theme. `retiring` are the domains that control.yaml takes out by name."""
+def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
+    """Every finding of this theme."""
+    retiring = compared.retiring
     going = [c for c in compared.changes if c.action in {"retire", "delete"}]
     gone = sorted({c.domain for c in going} - facts.domains.keys() - retiring)
     if gone and not any(holder == tenant for holder in facts.domains.values()):
