@@ -66,6 +66,7 @@ class Drift(NamedTuple):
     live: Value
     risk: Literal["high", "low"]
     accepted: tuple[str, str | None] | None = None  # by whom, and until which day
+    first_seen: str | None = None  # UTC, ISO; where that is recorded
 
 
 class Step(NamedTuple):

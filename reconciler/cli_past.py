@@ -1,12 +1,15 @@
-"""The commands that look back: what was done, by whom, and what was left undone. From Git alone."""
+"""The commands that look back: what was done, by whom, what was left undone, and what was changed by hand."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.options import DONE, common, formats, leave, prepare
+from reconciler.options import CHANGES, DONE, ERROR, common, formats, leave, prepare, worst
+
+if TYPE_CHECKING:
+    from reconciler.changes import Plan
 
 
 @click.command()
@@ -18,7 +21,7 @@ def log(form: str, limit: int, **options: Any) -> None:
     from reconciler import engine
     from reconciler.reports import data, past
 
-    output, request = prepare(form, worktree=False, **options)
+    output, request = prepare(form, **options)
     found = engine.log(request, limit)
     if form == "json":
         output.text(data.text(past.log_data(found)))
@@ -36,12 +39,30 @@ def history(form: str, name: str, **options: Any) -> None:
     from reconciler import engine
     from reconciler.reports import data, past
 
-    output, request = prepare(form, worktree=False, **options)
+    output, request = prepare(form, **options)
     found = engine.history(request, name)
     output.text(data.text(past.history_data(name, found))) if form == "json" else output.lines(
         past.history(name, found)
     )
     leave(DONE)
+
+
+@click.command()
+@common
+@formats("text", "json")
+@click.option("--record", is_flag=True, help="Keep since when it is there, on refs/reconciler/drift.")
+def drift(form: str, record: bool, **options: Any) -> None:  # noqa: FBT001  (click's own calling style)
+    """What was changed outside Git: what Git says, what live says, how risky it is."""
+    from reconciler import engine
+    from reconciler.reports import data, drifts
+
+    output, request = prepare(form, **options)
+    found = engine.drift(request, record=record)
+    if form == "json":
+        output.text(data.text(data.drift(found)))
+    else:
+        output.lines(drifts.lines(found))
+    leave(drifted(found))
 
 
 @click.command()
@@ -52,7 +73,16 @@ def unlock(tenant: str, run: str, **options: Any) -> None:
     """Break the lock of a run that will not come back. What it was doing is looked at by the next plan."""
     from reconciler import engine
 
-    output, request = prepare("text", worktree=False, **options)
+    output, request = prepare("text", **options)
     held = engine.unlock(request, tenant, run)
     output.lines([((f"Broken: {held}. Next: reconciler plan --tenant {tenant}", ""),)])
     leave(DONE)
+
+
+def drifted(found: Plan) -> int:
+    """2 for drift that nobody accepted and for unmanaged things of high risk; 1 where something cannot be read."""
+    findings = [*found.findings, *(f for tenant in found.tenants for f in tenant.findings)]
+    bad = any(f.severity == "error" and f.is_input for f in findings) or any(t.unread for t in found.tenants)
+    moved = any(not d.accepted for tenant in found.tenants for d in tenant.drift)
+    risky = any(risk == "high" for tenant in found.tenants for _, risk in tenant.unmanaged.listed)
+    return worst([*([ERROR] if bad else []), *([CHANGES] if moved or risky else [])])

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler import apply as applying
-from reconciler import past, runner
+from reconciler import past, runner, seen
 from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.errors import StalePlan
@@ -80,6 +80,15 @@ def plan(request: Request) -> Plan:
             differing=tuple(differing()),
             worktree=request.worktree,
         )
+
+
+def drift(request: Request, *, record: bool) -> Plan:
+    """What was changed outside Git; with `record` since when, which is kept. Raises InputError, LedgerError."""
+    found = plan(request)
+    if not record:
+        return found
+    with Session(request) as session:
+        return seen.record(session.estate.repository, session.refs.remote, found)
 
 
 def apply(request: Request, planned: Plan, permit: Permit) -> Result:

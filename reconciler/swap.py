@@ -37,8 +37,8 @@ class Commit(NamedTuple):
 class Refs:
     """The tenants' refs, here and (where `remote` is not None) at the remote that holds the ledger."""
 
-    def __init__(self, repository: Repository, remote: str | None) -> None:
-        self._repository, self.remote = repository, remote
+    def __init__(self, repository: Repository, remote: str | None, *, base: str = REFS) -> None:
+        self._repository, self.remote, self._base = repository, remote, base
 
     def fetch(self, tenants: Sequence[str]) -> dict[str, str]:
         """Brings our refs up to the remote's: {tenant: why its ref was not moved}. Raises LedgerError.
@@ -47,9 +47,9 @@ class Refs:
         """
         if self.remote is None:
             return {}
-        specs = [f"{REFS}{tenant}*:{REFS}{tenant}*" for tenant in tenants or ("",)]
+        specs = [f"{self._base}{tenant}*:{self._base}{tenant}*" for tenant in tenants or ("",)]
         done = self._repository.attempt("fetch", *_QUIETLY, "--", self.remote, *specs)
-        rejected = re.findall(rf"^ ! \[rejected\] +{REFS}(\S+) ", done.stderr, re.MULTILINE)
+        rejected = re.findall(rf"^ ! \[rejected\] +{self._base}(\S+) ", done.stderr, re.MULTILINE)
         if done.returncode and not rejected:
             raise RemoteError(f"the ledger's remote `{self.remote}` does not answer: {done.stderr.strip()}")
         return dict.fromkeys(rejected, f"the ledger at `{self.remote}` does not descend from the one seen last")
@@ -76,18 +76,20 @@ class Refs:
         """{tenant: why the remote did not take it}. Raises RemoteError when it took none at all."""
         if self.remote is None:
             return {}
-        specs = f"{prefix}*:{REFS}*"
+        specs = f"{prefix}*:{self._base}*"
         done = self._repository.attempt("push", "--porcelain", "--no-verify", "--", self.remote, specs)
         lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
         if done.returncode and not lines:
             raise RemoteError(f"the ledger's remote `{self.remote}` does not answer: {done.stderr.strip()}")
         return {
-            pair.partition(":")[2].removeprefix(REFS): _moved() if said.startswith("[rejected]") else self._denied(said)
+            pair.partition(":")[2].removeprefix(self._base): self._refusal(said)
             for flag, pair, said in lines
             if flag == "!"
         }
 
-    def _denied(self, said: str) -> LedgerError:
+    def _refusal(self, said: str) -> ReconcilerError:
+        if said.startswith("[rejected]"):
+            return _moved()
         return LedgerError(f"the ledger's remote `{self.remote}` does not take it: {said}; {_NO_REMOTE}")
 
     def _move(
@@ -96,12 +98,12 @@ class Refs:
         """Our own refs to what was made, from their parents, and the run's away: {tenant: why it was not}."""
         refused: dict[str, ReconcilerError] = {}
         while waiting := [tenant for tenant in parents if tenant not in refused]:
-            lines = [f"update {REFS}{t} {made[t]} {parents[t] or _NOBODY}\ndelete {prefix}{t}\n" for t in waiting]
+            lines = [f"update {self._base}{t} {made[t]} {parents[t] or _NOBODY}\ndelete {prefix}{t}\n" for t in waiting]
             done = self._repository.attempt("update-ref", "--stdin", stdin="".join(lines))
             if done.returncode == 0:
                 break
-            now = self._repository.refs(REFS)
-            lost = [tenant for tenant in waiting if now.get(f"{REFS}{tenant}") != parents[tenant]]
+            now = self._repository.refs(self._base)
+            lost = [tenant for tenant in waiting if now.get(f"{self._base}{tenant}") != parents[tenant]]
             if not lost:
                 raise LedgerError(f"the ledger was not written: {done.stderr.strip()}")
             refused |= {tenant: _moved() for tenant in lost}

@@ -274,7 +274,9 @@ def answers(tmp_path_factory):
     plan = estate.plan("--enforce", "all")
     said = [plan, estate.run("validate", "--format", "json").json, estate.apply().json]
     said.append(estate.run("plan", "--format", "json", "--no-such-option").json)
-    said += [estate.run(*command, "--format", "json").json for command in (["log"], ["history", "northwind"])]
+    said += [
+        estate.run(*command, "--format", "json").json for command in (["drift"], ["log"], ["history", "northwind"])
+    ]
     return {answer["format"]: answer for answer in said}
 
 

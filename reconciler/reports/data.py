@@ -110,7 +110,7 @@ def _drift(found: Drift) -> Data:
         "field": found.field,
         "git": _value(found.git),
         "live": _value(found.live),
-        "first_seen": None,
+        "first_seen": found.first_seen,
         "risk": found.risk,
         "accepted": found.accepted and {"approved_by": found.accepted[0], "expires": found.accepted[1]},
     }
@@ -118,6 +118,15 @@ def _drift(found: Drift) -> Data:
 
 def _value(value: Value) -> Any:
     return None if value is MISSING else plain(value)
+
+
+def drift(found: Plan) -> Data:
+    """`reconciler.drift/1`: of a plan what was changed outside Git."""
+    whole = plan(found)
+    keys = ("tenant", "drift", "complete", "unmanaged", "unread")
+    tenants = [{key: tenant[key] for key in keys} for tenant in whole["tenants"]]
+    head = {key: whole[key] for key in ("commit", "read_at", "as_of", "findings")}
+    return {"format": "reconciler.drift/1", **head, "tenants": tenants}
 
 
 def finding(found: Finding) -> Data:

@@ -1,0 +1,67 @@
+"""Since when drift is there: kept on `refs/reconciler/drift`, one file per tenant, moved by compare-and-swap."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from reconciler import journal
+from reconciler.errors import LedgerError
+from reconciler.review import plain
+from reconciler.swap import Commit, Refs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.changes import Drift, Plan, TenantPlan
+    from reconciler.history import Repository
+
+_BASE, _NAME = "refs/reconciler/", "drift"
+
+
+def record(repository: Repository, remote: str | None, found: Plan) -> Plan:
+    """The plan with the time each drift was first seen at, which is kept. Raises LedgerError."""
+    refs = Refs(repository, remote, base=_BASE)
+    refs.fetch([_NAME])
+    tip = repository.refs(f"{_BASE}{_NAME}").get(f"{_BASE}{_NAME}")
+    names = {tenant.tenant: f"{tip}:{tenant.tenant}.json" for tenant in found.tenants}
+    known = repository.objects(list(names.values())) if tip is not None else {}
+    tenants = tuple(_marked(tenant, _read(known.get(names[tenant.tenant])), found.read_at) for tenant in found.tenants)
+    files: dict[str, bytes | None] = {}
+    for tenant in tenants:
+        content, before = _content(tenant), known.get(names[tenant.tenant])
+        if not tenant.unread and content != before:
+            files[f"{tenant.tenant}.json"] = content
+    if files:
+        who = journal.identity(repository)
+        _, refused = refs.write(os.urandom(6).hex(), who, [Commit(_NAME, tip, f"drift at {found.read_at}\n", files)])
+        for error in refused.values():
+            raise LedgerError(f"when drift was first seen is not noted: {error}")
+    return found._replace(tenants=tenants)
+
+
+def _read(content: bytes | None) -> Mapping[str, str]:
+    if content is None:
+        return {}
+    try:
+        data = json.loads(content)
+        return {str(key): str(seen) for key, seen in data.items()}
+    except (ValueError, AttributeError) as error:
+        raise LedgerError(f"{_BASE}{_NAME} cannot be read ({error})") from None
+
+
+def _marked(tenant: TenantPlan, known: Mapping[str, str], now: str) -> TenantPlan:
+    """A value that was not seen before is seen now for the first time."""
+    return tenant._replace(drift=tuple(d._replace(first_seen=known.get(_key(d), now)) for d in tenant.drift))
+
+
+def _content(tenant: TenantPlan) -> bytes | None:
+    """One line per drift; None where there is none."""
+    seen = {_key(drift): drift.first_seen for drift in tenant.drift}
+    return f"{json.dumps(seen, indent=0, sort_keys=True)}\n".encode() if seen else None
+
+
+def _key(drift: Drift) -> str:
+    live: Any = plain(drift.live)
+    return json.dumps([str(drift.address), drift.field, live], sort_keys=True, default=str)
