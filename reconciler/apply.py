@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff import resolve
-from reconciler.errors import Conflict, Locked, ProviderError, ReconcilerError
+from reconciler.errors import Conflict, Locked, Missing, ProviderError, ReconcilerError, Refused
 from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
 from reconciler.order import dependencies
 
@@ -31,7 +31,9 @@ class Begin(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Write a batch. Answer: the computed attributes of what was made, the ProviderError, or Locked."""
+    """Write a batch. Answer: the computed attributes of what was made, or the error. One that is no ProviderError says
+    that the tenant is ours no more, and that nothing was written.
+    """
 
     tenant: str
     batch: Batch
@@ -46,7 +48,8 @@ class Read(NamedTuple):
 class Record(NamedTuple):
     """Write to the ledger what was confirmed (None: forget the line), and what became of each change.
 
-    Answer: None, or the error that says why it is not noted.
+    `unseen`: of some nobody could see what became, so the intent stays a claim. Answer: None, or the error that says
+    why it is not noted.
     """
 
     tenant: str
@@ -54,6 +57,7 @@ class Record(NamedTuple):
     scopes: tuple[tuple[str, Scope], ...]
     done: tuple[Change, ...] = ()
     failed: tuple[tuple[Change, str], ...] = ()
+    unseen: bool = False
 
     @property
     def whole(self) -> bool:
@@ -61,6 +65,7 @@ class Record(NamedTuple):
 
 
 Effect = Begin | Write | Read | Record
+_DEFINITE = (Refused, Missing, Conflict)  # errors that say that nothing was written
 
 
 @dataclass(slots=True)
@@ -89,10 +94,10 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
             return work.given_up(refused)
         begun = True
         answer = yield Write(plan.tenant, batch._replace(changes=changes))
-        if isinstance(answer, Locked):  # whoever took it over looks what we did: nothing is written any more
-            return work.given_up(answer)
         if isinstance(answer, ProviderError):
             work.doubt(changes, answer)
+        elif isinstance(answer, ReconcilerError):  # whoever plans next looks what we did: nothing is written any more
+            return work.given_up(answer)
         else:
             work.written(changes, answer)
     touched = tuple(scope for scope in plan.scopes if (scope[0], scope[1].domain) in work.touched)
@@ -101,7 +106,7 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
     entries = {step.address: step.entry for step in plan.steps} | work.entries
     if entries or begun or plan.unfinished:
         done, failed = tuple(work.outcome.done), tuple(work.outcome.failed)
-        unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed)
+        unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed, work.unseen)
         if unwritten is not None:
             work.outcome.errors.append(f"{unwritten}; the next run looks what was made")
     return work.outcome
@@ -120,6 +125,8 @@ class _Work:
     entries: dict[Address, Entry | None] = field(default_factory=dict)
     touched: set[tuple[str, str]] = field(default_factory=set)
     foreign: set[Address] = field(default_factory=set)
+    late: set[Address] = field(default_factory=set)  # where it is not there yet, it may be there later
+    unseen: bool = False
 
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.plan.tenant)
@@ -158,12 +165,15 @@ class _Work:
         for change in changes:
             self.failed.add(change.address)
             self._unsure(change, str(error))
+        if not isinstance(error, _DEFINITE):
+            self.late |= {change.address for change in changes}
 
     def written(self, changes: tuple[Change, ...], answer: Mapping[Address, Mapping[str, Value]]) -> None:
         for address, values in answer.items():
             self.computed |= {Computed(address, name): value for name, value in values.items()}
         for change in changes:
             self._unsure(change, "written, but not there when read again")
+            self.late.add(change.address)
 
     def _unsure(self, change: Change, why: str) -> None:
         self.unsure[change.address] = (change, why)
@@ -184,6 +194,7 @@ class _Work:
                 self.outcome.done.append(change)
                 self.entries[change.address] = confirmed(change, found.get(change.address))
             else:
+                self.unseen |= problem is not None or change.address in self.late
                 self._fail(change, why if problem is None else f"{why}; reading again: {problem}")
                 self._claim(change, found.get(change.address))
 

@@ -122,7 +122,7 @@ class Intent(NamedTuple):
     """A run's word before its first write in a tenant: what it means to do, and who holds the tenant meanwhile.
 
     `holder` says which process it is, `lease` after how many seconds without a sign of it the tenant is free again,
-    `unlocked` who broke the lock.
+    `unlocked` who broke the lock, `scopes` where it would write.
     """
 
     run: str
@@ -134,6 +134,7 @@ class Intent(NamedTuple):
     lease: int
     claims: tuple[Change, ...]
     unlocked: str | None = None
+    scopes: tuple[tuple[str, Scope], ...] = ()
 
 
 class TenantPlan(NamedTuple):
@@ -142,13 +143,14 @@ class TenantPlan(NamedTuple):
     `due` follows from lines reviewed earlier; where a declared change is of the same thing, it goes on from its aim.
 
     `tip` is the commit of the ledger it was made from; `unfinished` the intent found there; `locked` says who is at
-    work (empty: nobody).
+    work (empty: nobody). `settled` are the ledger's lines that a look at the intent's claims moves.
     """
 
     tenant: str
     applied_commit: str | None = None
     tip: str | None = None
     unfinished: Intent | None = None
+    settled: Mapping[Address, Entry | None] = {}
     locked: str = ""
     batches: tuple[Batch, ...] = ()
     due: tuple[Change, ...] = ()

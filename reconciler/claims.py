@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.apply import confirmed, reached
 from reconciler.changes import Step
+from reconciler.diff import resolve
 from reconciler.findings import Origin, Rule
 from reconciler.model import MISSING
+from reconciler.parts import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,10 +66,11 @@ def settle(
     entries: dict[Address, Entry | None] = {}
     unclear: set[Address] = set()
     made = unmade = 0
-    for claim in intent.claims:
-        address, live = claim.address, there.get(claim.address)
-        if (address.provider, claim.domain) not in read:
+    for said in intent.claims:
+        address, live = said.address, there.get(said.address)
+        if (address.provider, said.domain) not in read:
             continue
+        claim = said._replace(aim=resolve(said.aim, lambda reference: known(reference, there)))
         if reached(claim, live):
             made += 1
             entries[address] = confirmed(claim, live)
@@ -83,12 +86,18 @@ def settle(
 
 
 def _untouched(claim: Change, live: Resource | None) -> bool:
-    """Whether what the change would have moved is as it was before."""
+    """Whether what the change would have moved is as it was before; neighbours in a shared set do not matter."""
+    rows = [(row.name, row.elements(claim.address.name)) for row in claim.kind.compared]
+    shared = {name: elements for name, elements in rows if elements is not None and elements.shared}
+    for name, elements in shared.items():
+        aimed, was, now = (elements.split(_value(side, name, ())) for side in (claim.aim, claim.live, live))
+        if any(now.get(key) != was.get(key) for key in {*aimed, *was}):
+            return False
     if claim.live is None or live is None:
-        return claim.live is live
-    return all(_value(claim.live, name) == _value(live, name) for name in claim.fields)
+        return bool(shared) or claim.live is live
+    return all(_value(claim.live, name) == _value(live, name) for name in claim.fields if name not in shared)
 
 
-def _value(resource: Resource, name: str) -> Value:
-    value = resource.get(name)
-    return None if value is MISSING else value
+def _value(resource: Resource | None, name: str, missing: Value = None) -> Value:
+    value = MISSING if resource is None else resource.get(name)
+    return missing if value is MISSING else value

@@ -12,7 +12,8 @@ from reconciler.diff import compare, resolve
 from reconciler.dues import accepted, as_applied, divided
 from reconciler.errors import ProviderError
 from reconciler.kinds import kinds
-from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
+from reconciler.model import Address, Computed, Entry, Resource, Scope, Value, references
+from reconciler.parts import known
 from reconciler.rules import quieted
 from reconciler.stale import removing_stale, without_stale
 from reconciler.thing import Context, Outcome
@@ -111,9 +112,7 @@ class _Comparing:
         _collect(outcome if not outcome.drift else self._marked(outcome), self._compiled.tenant, self._draft)
 
     def _lookup(self, reference: Computed) -> Value:
-        source = self._found.get(reference.address)
-        value = MISSING if source is None else source.get(reference.attribute)
-        return reference if value is MISSING else value
+        return known(reference, self._found)
 
     def _context(self, address: Address, domain: str, live: Resource | None) -> Context:
         """Nearly always one of a few: made once."""

@@ -59,7 +59,7 @@ class _Draft:
         self.ledger = ledger
         self.facts = facts._replace(accept=session.accept(tenant), moved=_moved(session, ledger, compiled.tenant))
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
-        self.asked = [] if self.stopped else scopes(compiled, ledger.scopes, self.facts)
+        self.asked = [] if self.stopped else scopes(compiled, ledger.reach, self.facts)
 
     def plan(self, live: Live) -> TenantPlan:
         if self.stopped:
@@ -124,7 +124,7 @@ def _facts(session: Session) -> Facts:
 
 def _moved(session: Session, ledger: Ledger, tenant: str) -> dict[str, frozenset[Address]]:
     """{domain: what its new tenant declares} for the domains of a ledger that another tenant holds now."""
-    holders = {scope.domain: session.estate.domains.get(scope.domain, tenant) for _, scope in ledger.scopes}
+    holders = {scope.domain: session.estate.domains.get(scope.domain, tenant) for _, scope in ledger.reach}
     others = sorted({holder for holder in holders.values() if holder != tenant})
     declared = {compiled.tenant: frozenset(compiled.state) for _, compiled in session.compiled(others)}
     return {domain: declared[holder] for domain, holder in holders.items() if holder != tenant}

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import __version__
 from reconciler.errors import LedgerError
-from reconciler.ledger import FILE, INTENT, INTENT_FORMAT, Ledger, Ledgers, advanced, claim, text
+from reconciler.ledger import FILE, INTENT, INTENT_FORMAT, Ledger, Ledgers, advanced, claim, listed, noted, text
 from reconciler.reports import data
 from reconciler.review import tenant_digest
 from reconciler.swap import Commit, Refs
@@ -55,7 +55,7 @@ class Journal:
     """The journal of some tenants' plans in one run. It holds those whose intent it wrote."""
 
     def __init__(self, repository: Repository, refs: Refs, run: Run, plans: Sequence[TenantPlan]) -> None:
-        self._ledgers, self._refs, self._run = Ledgers(repository), refs, run
+        self._repository, self._ledgers, self._refs, self._run = repository, Ledgers(repository), refs, run
         self._began = now()
         self._plans = {plan.tenant: plan for plan in plans}
         self._tips = {plan.tenant: plan.tip for plan in plans}
@@ -64,13 +64,16 @@ class Journal:
 
     def begin(self, plans: Sequence[TenantPlan]) -> dict[str, ReconcilerError]:
         """Write the intents of plans that change something: {tenant: why it is not ours to change now}."""
-        refused = self._write([Commit(plan.tenant, plan.tip, *self._intent(plan)) for plan in plans])
-        self._held |= {plan.tenant for plan in plans} - refused.keys()
-        return refused
+        found = self._ledgers.read({plan.tenant: plan.tip for plan in plans})
+        unread = {tenant: ledger for tenant, ledger in found.items() if isinstance(ledger, LedgerError)}
+        known = [(plan, ledger) for plan in plans if isinstance(ledger := found[plan.tenant], Ledger)]
+        refused = self._write([Commit(plan.tenant, plan.tip, *self._intent(plan, ledger)) for plan, ledger in known])
+        self._held |= {plan.tenant for plan, _ in known} - refused.keys()
+        return unread | refused
 
     def lost(self) -> dict[str, ReconcilerError]:
         """Give a sign of life where it is time to: {tenant: why it is ours no more}. Ask before every write."""
-        if not self._held or time.monotonic() - self._signed < LEASE / 3:
+        if not self._held or clock() - self._signed < LEASE / 3:
             return {}
         message = f"at work: run {self._run.id}\n"
         refused = self._write([Commit(tenant, self._tips[tenant], message, {}) for tenant in sorted(self._held)])
@@ -95,25 +98,29 @@ class Journal:
     def _write(self, commits: Sequence[Commit]) -> dict[str, ReconcilerError]:
         if not commits:
             return {}
+        began = clock()  # others may see it from now on
         try:
             tips, refused = self._refs.write(self._run.id, self._run.actor, commits)
         except LedgerError as error:
             tips, refused = {}, dict.fromkeys((commit.tenant for commit in commits), error)
-        self._signed = time.monotonic()
+        self._signed = began
         self._tips |= tips
         return refused
 
-    def _intent(self, plan: TenantPlan) -> tuple[str, dict[str, bytes | None]]:
+    def _intent(self, plan: TenantPlan, ledger: Ledger) -> tuple[str, dict[str, bytes | None]]:
+        """With the ledger's lines as a look left them: the claims they come from are gone with the older intent."""
         content = {
             "format": INTENT_FORMAT,
             **self._head(plan),
             "holder": holder(),
             "lease": LEASE,
             "unlocked": None,
+            "scopes": listed(plan.scopes),
             "changes": [{**self._change(change), "claim": claim(change)} for change in plan.changes],
         }
-        beside = {FILE: text(Ledger(plan.tenant))} if plan.tip is None else {RUN: None}
-        return f"intent: run {self._run.id}, {len(plan.changes)} changes\n", {INTENT: _bytes(content), **beside}
+        lines = {FILE: text(noted(ledger, plan.settled, plan.scopes))} if plan.settled or plan.tip is None else {}
+        files = {INTENT: _bytes(content), RUN: None, **lines}
+        return f"intent: run {self._run.id}, {len(plan.changes)} changes\n", files
 
     def _outcome(self, ledger: Ledger, record: Record) -> Commit:
         plan = self._plans[record.tenant]
@@ -128,9 +135,12 @@ class Journal:
             "steps": [{"address": str(step.address), "what": step.what} for step in plan.steps],
         }
         after = advanced(ledger, record, self._run.commit)
-        gone = {INTENT: None} if ledger.intent is not None else {}
+        left = self._unlocked(ledger, "itself, unable to look") if record.unseen else None
         message = f"applied {after.applied or 'in part'}: run {self._run.id}, {len(record.done)} changes\n"
-        return Commit(record.tenant, ledger.tip, message, {**gone, FILE: text(after), RUN: _bytes(content)})
+        return Commit(record.tenant, ledger.tip, message, {INTENT: left, FILE: text(after), RUN: _bytes(content)})
+
+    def _unlocked(self, ledger: Ledger, who: str) -> bytes | None:
+        return unlocked(self._repository, ledger.tip, who)[INTENT] if ledger.tip else None
 
     def _head(self, plan: TenantPlan) -> Data:
         return {
@@ -162,6 +172,11 @@ def _login() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as containers have
         return f"uid{os.getuid()}"
+
+
+def clock() -> float:
+    """Seconds on this host's clock that nobody sets; where there is one, the time a host sleeps counts too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def now() -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FORMAT, INTENT_FORMAT = "reconciler.ledger/1", "reconciler.intent/1"
 REFS = "refs/reconciler/tenants/"
 FILE, INTENT = "ledger.jsonl", "intent.json"
+HOLDER = ("host", "boot", "namespace", "pid", "started", "ci")  # what an intent says of the process that holds it
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -41,6 +42,12 @@ class Ledger(NamedTuple):
     entries: Mapping[Address, Entry] = {}
     scopes: tuple[tuple[str, Scope], ...] = ()
     intent: Intent | None = None
+
+    @property
+    def reach(self) -> tuple[tuple[str, Scope], ...]:
+        """Where something of it may be: the scopes of its lines, and those of an open intent."""
+        claimed = self.intent.scopes if self.intent else ()
+        return tuple({(name, scope.domain): (name, scope) for name, scope in (*claimed, *self.scopes)}.values())
 
 
 class Ledgers:
@@ -93,8 +100,11 @@ def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[st
         if address.kind not in kinds():
             raise LedgerError(f"{REFS}{tenant} holds a {address.kind!r}, which this version does not know")
         entries[address] = _entry(data)
-    scopes = tuple((provider, Scope(domain, zone)) for provider, domain, zone in header["scopes"])
-    return Ledger(tenant, tip, header["commit"], entries, scopes)
+    return Ledger(tenant, tip, header["commit"], entries, _scopes(header["scopes"]))
+
+
+def _scopes(data: Iterable[Any]) -> tuple[tuple[str, Scope], ...]:
+    return tuple((provider, Scope(domain, zone)) for provider, domain, zone in data)
 
 
 def _entry(data: dict[str, Any]) -> Entry:
@@ -114,8 +124,9 @@ def _intent(tenant: str, data: Mapping[str, Any]) -> Intent:
         )
     claims = tuple(_claim(tenant, change["address"], change["claim"]) for change in data["changes"])
     return Intent(
-        data["run"], data["began"], data["actor"], data["commit"], data["digest"], data["holder"], data["lease"],
-        claims, data["unlocked"],
+        data["run"], data["began"], data["actor"], data["commit"], data["digest"],
+        {name: data["holder"][name] for name in HOLDER}, int(data["lease"]), claims, data["unlocked"],
+        _scopes(data["scopes"]),
     )  # fmt: skip
 
 
@@ -144,18 +155,28 @@ def _resource(address: Address, values: Mapping[str, Any] | None, domain: str) -
 
 def advanced(ledger: Ledger, record: Record, commit: str) -> Ledger:
     """The ledger after what a run has confirmed."""
-    entries = {address: entry for address, entry in ledger.entries.items() if address not in record.entries}
-    entries |= {address: entry for address, entry in record.entries.items() if entry is not None}
-    used = {(address.provider, entry.domain) for address, entry in entries.items()}
-    known = {(provider, scope.domain): scope for provider, scope in (*ledger.scopes, *record.scopes)}
-    scopes = tuple((key[0], known[key]) for key in sorted(used) if key in known)
     applied = commit if record.whole else ledger.applied
-    return ledger._replace(applied=applied, entries=entries, scopes=scopes, intent=None)
+    return noted(ledger, record.entries, record.scopes)._replace(applied=applied)
+
+
+def noted(ledger: Ledger, moved: Mapping[Address, Entry | None], read: Iterable[tuple[str, Scope]]) -> Ledger:
+    """The ledger with some lines put in the place of its own (None: taken out); `read` are the scopes they are in."""
+    entries = {address: entry for address, entry in ledger.entries.items() if address not in moved}
+    entries |= {address: entry for address, entry in moved.items() if entry is not None}
+    used = {(address.provider, entry.domain) for address, entry in entries.items()}
+    known = {(provider, scope.domain): scope for provider, scope in (*ledger.scopes, *read)}
+    scopes = tuple((key[0], known[key]) for key in sorted(used) if key in known)
+    return ledger._replace(entries=entries, scopes=scopes, intent=None)
+
+
+def listed(scopes: Iterable[tuple[str, Scope]]) -> list[list[str]]:
+    """Scopes as JSON has them."""
+    return [[provider, scope.domain, scope.zone] for provider, scope in scopes]
 
 
 def text(ledger: Ledger) -> bytes:
     """The content of `ledger.jsonl`."""
-    scopes = [[provider, scope.domain, scope.zone] for provider, scope in ledger.scopes]
+    scopes = listed(ledger.scopes)
     header = {"format": FORMAT, "tenant": ledger.tenant, "commit": ledger.applied, "scopes": scopes}
     lines = [
         header,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.model import MISSING, Value
 
 if TYPE_CHECKING:
-    from reconciler.model import Attribute, Elements, Entry, Kind, Resource
+    from reconciler.model import Attribute, Computed, Elements, Entry, Kind, Resource, State
 
 
 class Part(NamedTuple):
@@ -68,6 +68,13 @@ def project(
             live.having(**{row.name: elements.join(rest)}) if rest else None,
         )
     return live, None
+
+
+def known(reference: Computed, there: State) -> Value:
+    """What a reference comes to where its source is there; else it stands for itself."""
+    source = there.get(reference.address)
+    value = MISSING if source is None else source.get(reference.attribute)
+    return reference if value is MISSING else value
 
 
 def without_ttl(resource: Resource | None) -> Resource | None:

@@ -51,9 +51,12 @@ def _parsed(name: str, content: bytes) -> Data:
 def log(session: Session, limit: int) -> list[Data]:
     """The newest runs, each with what became of its tenants; those at work or killed first."""
     found: dict[str, Data] = {}
-    for ledger in _open(session):
+    opened = _open(session)
+    ended = session.estate.repository.objects([f"{ledger.tip}:{journal.RUN}" for ledger in opened])
+    for ledger in opened:
         intent = ledger.intent
-        assert intent is not None
+        if intent is None or f"{ledger.tip}:{journal.RUN}" in ended:  # it said what came of it, but for a part
+            continue
         head = {"run": intent.run, "actor": intent.actor, "began": intent.began, "commit": intent.commit}
         state = "at work" if session.locked(ledger) else "unfinished"
         tenant = {"tenant": ledger.tenant, "result": state, "done": 0, "not_done": len(intent.claims)}
@@ -132,11 +135,11 @@ def watch(session: Session, seconds: float) -> frozenset[str]:
     Only this process's own clock counts, from the moment it saw a tip first.
     """
     since: dict[str, float] = {}
-    begun = time.monotonic()
+    begun = journal.clock()
     while True:
         session.look()
         busy = [found for found in _open(session) if session.locked(found)]
-        now = time.monotonic()
+        now = journal.clock()
         for ledger in busy:
             since.setdefault(str(ledger.tip), now)
         still = {str(found.tip) for found in busy if found.intent and now - since[str(found.tip)] >= found.intent.lease}

@@ -97,7 +97,8 @@ def plan_tenant(
     draft.findings += settled.check(draft.changes)
     draft.due = _hold_due(draft, there, gone, facts)
     draft.steps += settled.steps({step.address for step in draft.steps})
-    return _finished(compiled, draft, asked, facts)._replace(drift=drift, unfinished=unfinished)
+    finished = _finished(compiled, draft, asked, facts)
+    return finished._replace(drift=drift, unfinished=unfinished, settled=settled.entries)
 
 
 def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope]], facts: Facts) -> TenantPlan:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler import providers
 from reconciler.apply import Begin, Effect, Live, Outcome, Read, Record, Write
-from reconciler.errors import Locked, ProviderError, ReconcilerError, Refused
+from reconciler.errors import ProviderError, ReconcilerError, Refused
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -142,7 +142,7 @@ def _advance(
             while isinstance(effect, Write):
                 lost |= journal.lost()
                 gone = lost.get(effect.tenant)
-                effect = apply.send(world.write(effect.batch) if gone is None else Locked(str(gone)))
+                effect = apply.send(gone or world.write(effect.batch))
             asked.append((apply, effect))
         except StopIteration as end:
             outcomes.append(end.value)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 _RUNS = "refs/reconciler/run/"
 _NOBODY = "0" * 40
-_QUIETLY = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=")
+_QUIETLY = (
+    "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=", "--no-prune", "--show-forced-updates",
+)  # fmt: skip
 _NO_REMOTE = "say `ledger: {remote: null}` in reconciler.yaml to keep the ledger in this clone alone"
 
 

@@ -332,3 +332,17 @@ def test_one_look_for_all() -> None:
     world = Counting(HOME, OTHER)
     runner.drive([applying.apply(planned(change(None, box))) for box in (JANE, MAX)], world, world)
     assert world.reads == 1
+
+
+def test_a_claim_knows_what_it_waited_for() -> None:
+    """A run was killed after it made a key and its record: the next plan sees both, and changes nothing."""
+    world, signed = World(), [HOME, *dkim("a.example", "s1")[:2]]
+    plan = world.plan(signed)
+    steps = applying.apply(plan)
+    answer: Answer = None
+    while not isinstance(effect := steps.send(answer), Read):
+        answer = world.write(effect.batch) if isinstance(effect, Write) else world.begin([plan]).get("acme")
+    again = world.plan(signed)
+    assert (again.changes, again.unfinished is None) == ((), False)
+    [found] = [f for f in again.findings if f.code == "PL302"]
+    assert f"{len(plan.changes)} of its {len(plan.changes)} changes are there, 0 are not." in found.detail

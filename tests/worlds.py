@@ -11,6 +11,7 @@ are taken and changes that are stale. The ledger goes through its text form afte
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hypothesis import strategies as st
@@ -130,12 +131,16 @@ def change(live: Resource | None, aim: Resource | None, *, desired: Resource | N
 class World(runner.World):
     """A live mail and name server with what is on them, and the ledger of the one tenant that has things there.
 
+    The ledger keeps the intent of a run that did not say what came of it, and the next plan is given it. `tip` counts
+    its commits: a plan knows the one that it was made from.
+
     `fault` is asked at each batch, with "before" and then with "after" it was written: an exception it returns is
     what the provider ends the batch with.
     """
 
     def __init__(self, *live: Resource) -> None:
-        self.ledger = ledger.Ledger(TENANT)
+        self.ledger, self.tip = ledger.Ledger(TENANT), 0
+        self.intent: bytes | None = None
         self.records: list[Record] = []
         self.begun: list[str] = []
         self.fault: Callable[[str, Batch], Exception | None] = lambda _when, _batch: None
@@ -150,6 +155,12 @@ class World(runner.World):
         }
         for found in live:
             self.put(found)
+
+    def copy(self) -> World:
+        """Another world that is as this one is now."""
+        other = World(*self.live.values())
+        other.ledger, other.tip, other.intent = self.ledger, self.tip, self.intent
+        return other
 
     def provider(self, name: str) -> Any:
         return self.providers[name]
@@ -183,8 +194,10 @@ class World(runner.World):
         asked = [(name, Scope(host, host)) for host in hosts for name in SIDES]
         compiled = Compiled(TENANT, declared, asked)
         facts = self.facts(hosts, accept=accept, today=today)
-        wanted = scopes(compiled, self.ledger.scopes, facts)
-        return plan_tenant(compiled, self.ledger.entries, read(self.read(wanted)), wanted, facts)
+        wanted = scopes(compiled, self.ledger.reach, facts)
+        live = read(self.read(wanted))
+        made = plan_tenant(compiled, self.ledger.entries, live, wanted, facts, self.ledger.intent)
+        return made._replace(tip=str(self.tip))
 
     def facts(self, hosts: Sequence[str], *, accept: Sequence[Mapping[str, Any]] = (), today: str = TODAY) -> Facts:
         return Facts(
@@ -204,7 +217,10 @@ class World(runner.World):
         return runner.drive([applying.apply(plan)], self, self)[0]
 
     def begin(self, plans: Sequence[TenantPlan]) -> Mapping[str, ReconcilerError]:
-        self.begun += [plan.tenant for plan in plans]
+        for plan in plans:
+            self.begun.append(plan.tenant)
+            self.intent = intent(plan)
+            self._note(ledger.noted(self.ledger, plan.settled, plan.scopes))
         return {}
 
     def lost(self) -> Mapping[str, ReconcilerError]:
@@ -213,11 +229,23 @@ class World(runner.World):
     def record(self, records: Sequence[Record]) -> Mapping[str, ReconcilerError]:
         for found in records:
             self.records.append(found)
-            after = ledger.advanced(self.ledger, found, COMMIT)
-            read = ledger._read(TENANT, "tip", ledger.text(after), None)
-            assert isinstance(read, ledger.Ledger), read
-            self.ledger = read
+            self.intent = self.intent if found.unseen else None
+            self._note(ledger.advanced(self.ledger, found, COMMIT))
         return {}
+
+    def _note(self, after: ledger.Ledger) -> None:
+        self.tip += 1
+        read = ledger._read(TENANT, str(self.tip), ledger.text(after), self.intent)
+        assert isinstance(read, ledger.Ledger), read
+        self.ledger = read
+
+
+def intent(plan: TenantPlan) -> bytes:
+    """What a run says before its first write, as the journal has it."""
+    said = dict.fromkeys(("run", "began", "actor", "commit", "digest", "unlocked"), "")
+    changes = [{"address": str(change.address), "claim": ledger.claim(change)} for change in plan.changes]
+    whole = {"holder": dict.fromkeys(ledger.HOLDER, ""), "lease": 1, "scopes": ledger.listed(plan.scopes)}
+    return json.dumps({**said, **whole, "format": ledger.INTENT_FORMAT, "changes": changes}).encode()
 
 
 def converge(world: World, state: Iterable[Resource], **options: Any) -> TenantPlan:
@@ -302,13 +330,19 @@ class _Digits:
 _NUMBER = st.integers(0, 2**24)
 
 
-_NUMBERS = st.tuples(*[_NUMBER] * (1 + len(HOSTS) * (1 + len(LOCALS))))
+NUMBERS = 1 + len(HOSTS) * (1 + len(LOCALS))
+_NUMBERS = st.tuples(*[_NUMBER] * NUMBERS)
 
 
 @st.composite
 def states(draw: st.DrawFn) -> Said:
     """What Git may say: one domain or two, each with a few names and record sets. References lead somewhere."""
-    digits = [_Digits(number) for number in draw(_NUMBERS)]
+    return state_of(draw(_NUMBERS))
+
+
+def state_of(numbers: Sequence[int]) -> Said:
+    """The state that some numbers stand for: one, then one a domain, then one a name."""
+    digits = [_Digits(number) for number in numbers]
     hosts = digits.pop().one([(), HOSTS[:1], HOSTS, HOSTS[:1], HOSTS])
     found = Said()
     for host in hosts:
