@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from reconciler import canonical, journal
 from reconciler.errors import LedgerError
 from reconciler.ledger import Ledger, Ledgers
-from reconciler.model import Address
 from reconciler.swap import Commit
 
 if TYPE_CHECKING:
@@ -63,7 +62,9 @@ def log(session: Session, limit: int) -> list[Data]:
         found.setdefault(intent.run, {**head, "version": None, "ended": None, "tenants": []})["tenants"].append(tenant)
     for run in runs(session.estate.repository, session.request.tenants):
         if run["run"] not in found and len(found) >= limit:
-            break
+            if run["ended"] < min(whole["began"] for whole in found.values()):
+                break  # older than all that is shown; others may stand between a run's tenants
+            continue
         head = {key: run[key] for key in _HEAD}
         whole = found.setdefault(run["run"], {**head, "ended": run["ended"], "tenants": []})
         done = sum(change["result"] == "applied" for change in run["changes"])
@@ -79,16 +80,26 @@ def _open(session: Session) -> list[Ledger]:
 
 def history(session: Session, name: str) -> list[Data]:
     """Every change to an address, a name, a domain or a tenant: what, from what to what, by whom, and its undoing."""
-    return [
-        {**change, "applied": {key: run[key] for key in _APPLIED}}
-        for run in runs(session.estate.repository, _tenants(session, name))
-        for change in run["changes"]
-        if run["tenant"] == name or _concerns(Address.parse(change["address"]), name)
-    ]
+    tenants = _tenants(session, name)
+    found, moved = _told(session, tenants, name)
+    if tenants and moved and name not in session.names:  # it was taken over as it was, maybe from another tenant
+        found, _ = _told(session, [], name)
+    return found
+
+
+def _told(session: Session, tenants: Sequence[str], name: str) -> tuple[list[Data], bool]:
+    """What the runs of some tenants (none: all) did to it, and whether one found it there and adopted it."""
+    found, adopted, asked = list[Data](), False, _canonical(name)
+    for run in runs(session.estate.repository, tenants):
+        applied = {key: run[key] for key in _APPLIED}
+        whole = run["tenant"] == name
+        found += [{**c, "applied": applied} for c in run["changes"] if whole or _concerns(c["address"], asked)]
+        adopted |= any(step["what"] == "adopt" and _concerns(step["address"], asked) for step in run["steps"])
+    return found, adopted
 
 
 def _tenants(session: Session, name: str) -> list[str]:
-    """The tenants to look in: the one that holds the name's domain, or all of them."""
+    """The tenants to look in: the one that holds the name's domain, or (none) all of them."""
     if name in session.names:
         return [name]
     labels = _host(name).split(".")
@@ -101,12 +112,18 @@ def _host(name: str) -> str:
     return canonical.domain(name.rpartition("@")[2].rpartition("/")[2])
 
 
-def _concerns(address: Address, name: str) -> bool:
-    bare = address.name.rpartition("/")[2]
-    asked = canonical.address(name) if "@" in name and ":" not in name else canonical.domain(name)
-    if str(address) == name or address.name in {name, asked} or bare in {name, asked}:
+def _canonical(name: str) -> str:
+    """What was asked for as addresses are compared with it: a name, or the end or the whole of an address."""
+    head, slash, last = name.rpartition("/")
+    return f"{head}{slash}{canonical.address(last) if '@' in last else canonical.domain(last)}".lower()
+
+
+def _concerns(address: str, asked: str) -> bool:
+    whole = address.lower()
+    if whole.endswith(asked) and (asked == whole or whole[-len(asked) - 1 :][:1] == "/") and asked:
         return True
-    return "@" not in name and "/" not in name and (_host(address.name) == asked or bare.endswith(f".{asked}"))
+    host = _host(whole)
+    return "@" not in asked and "/" not in asked and (host == asked or host.endswith(f".{asked}"))
 
 
 def unlock(session: Session, tenant: str, run: str) -> str:
