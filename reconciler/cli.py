@@ -214,7 +214,7 @@ def _finding_exit(finding: Finding) -> int:
     return ERROR if finding.is_input else REFUSED
 
 
-for command in (cli_past.drift, cli_past.log, cli_past.history, cli_past.unlock):
+for command in (cli_past.drift, cli_past.log, cli_past.history, cli_past.rollback, cli_past.unlock):
     cli.add_command(command)
 
 

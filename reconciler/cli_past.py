@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.options import CHANGES, DONE, ERROR, common, formats, leave, prepare, worst
+from reconciler.options import CHANGES, DONE, ERROR, REFUSED, common, formats, leave, prepare, worst
 
 if TYPE_CHECKING:
     from reconciler.changes import Plan
@@ -77,6 +77,25 @@ def unlock(tenant: str, run: str, **options: Any) -> None:
     held = engine.unlock(request, tenant, run)
     output.lines([((f"Broken: {held}. Next: reconciler plan --tenant {tenant}", ""),)])
     leave(DONE)
+
+
+@click.command()
+@common
+@formats("text", "json")
+@click.option("--branch", metavar="NAME", help="The branch to make (default: rollback-<RUN or COMMIT>).")
+@click.argument("target", metavar="RUN|COMMIT")
+def rollback(form: str, target: str, branch: str | None, **options: Any) -> None:
+    """What reverting a run or a commit brings back and what not; makes the revert commit on a branch. Never applies."""
+    from reconciler import engine
+    from reconciler.reports import data, rollbacks
+
+    output, request = prepare(form, **options)
+    found = engine.roll_back(request, target, branch or f"rollback-{target[:12]}")
+    if form == "json":
+        output.text(data.text(rollbacks.as_data(found)))
+    else:
+        output.lines(rollbacks.as_lines(found))
+    leave(REFUSED if any(tenant.refused for tenant in found.plan.tenants) else DONE)
 
 
 def drifted(found: Plan) -> int:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler import apply as applying
-from reconciler import past, runner, seen
+from reconciler import past, rollback, runner, seen
 from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.errors import StalePlan
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.apply import Outcome
     from reconciler.findings import Finding
     from reconciler.permit import Permit
+    from reconciler.rollback import Rollback
     from reconciler.session import Request
 
 
@@ -123,6 +124,12 @@ def history(request: Request, name: str) -> list[dict[str, Any]]:
     """Every change to a name, the newest first. Raises InputError, LedgerError."""
     with Session(request, fetch=True) as session:
         return past.history(session, name)
+
+
+def roll_back(request: Request, target: str, branch: str) -> Rollback:
+    """The revert of a run or a commit on a branch, and what it would do. Raises InputError, ReconcilerError."""
+    with Session(request, fetch=True) as session:
+        return rollback.make(session, target, branch, lambda commit: plan(request._replace(revision=commit)))
 
 
 def unlock(request: Request, tenant: str, run: str) -> str:

@@ -130,6 +130,7 @@ class Journal:
             "format": RUN_FORMAT,
             **self._head(plan),
             "ended": now(),
+            "base": ledger.applied,
             "result": "applied" if record.whole else "failed",
             "changes": changes,
             "steps": [{"address": str(step.address), "what": step.what} for step in plan.steps],

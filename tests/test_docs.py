@@ -277,6 +277,8 @@ def answers(tmp_path_factory):
     said += [
         estate.run(*command, "--format", "json").json for command in (["drift"], ["log"], ["history", "northwind"])
     ]
+    estate.write({"tenants/contoso/tenant.yaml": "tenant: contoso\nname: Contoso\n"})
+    said.append(estate.run("rollback", "--format", "json", estate.head).json | {"plan": {}})
     return {answer["format"]: answer for answer in said}
 
 

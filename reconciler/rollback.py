@@ -1,0 +1,184 @@
+"""Going back: which commits to revert, what that brings back and what not, and the commit that does it, on a branch.
+
+Nothing is applied, and neither the working tree nor a branch that is there is touched: the commit is made in a work
+tree of its own. Where the plan of that commit would be refused, the acceptances it needs go into a commit after it, to
+be reviewed with it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler import journal, past
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from reconciler.changes import Plan
+    from reconciler.findings import Finding
+    from reconciler.history import Repository
+    from reconciler.session import Session
+
+Data = dict[str, Any]
+_DAYS = 14  # for how long the acceptances of a rollback hold
+_NUMBER = re.compile(r"\d+")
+
+
+class Rollback(NamedTuple):
+    """What a rollback comes to. `back` are the journal's changes that it undoes, `since` what came after them."""
+
+    target: str
+    branch: str
+    commit: str
+    reverts: tuple[str, ...]
+    back: tuple[Data, ...]
+    since: tuple[Data, ...]
+    accepted: tuple[Data, ...]
+    plan: Plan
+
+
+def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]) -> Rollback:
+    """The revert of a run or a commit, committed on `branch`. Raises ReconcilerError; then nothing is left of it."""
+    repository = session.estate.repository
+    runs = list(past.runs(repository, session.request.tenants))
+    named = [run for run in runs if run["run"] == target]
+    commits = _of_run(repository, named) if named else [repository.commit(target)]
+    undone = [change for run in runs for change in _changes(run) if run in named or _from(change, commits)]
+    if repository.refs(f"refs/heads/{branch}"):
+        raise ReconcilerError(f"there is a branch {branch} already; name another one with --branch")
+    with _worktree(repository) as folder:
+        _revert(repository, folder, commits)
+        made = _head(repository, folder)
+        accepted = _acceptances(plan(made))
+        if accepted:
+            _write(repository, folder, accepted)
+            made = _head(repository, folder)
+        planned = plan(made)
+    repository.git("branch", "--no-track", branch, made)
+    return Rollback(target, branch, made, tuple(commits), tuple(undone), tuple(_since(runs, undone)), accepted, planned)
+
+
+def _changes(run: Data) -> Iterator[Data]:
+    for change in run["changes"]:
+        if change["result"] == "applied":
+            yield {**change, "applied": {key: run[key] for key in ("tenant", "run", "actor", "ended")}}
+
+
+def _from(change: Data, commits: Sequence[str]) -> bool:
+    return change["origin"]["commit"] in commits
+
+
+def _of_run(repository: Repository, named: Sequence[Data]) -> list[str]:
+    """The commits that a run applied, the newest first: those since the one that each of its tenants had before."""
+    found: set[str] = set()
+    for run in named:
+        if run["base"] is None:
+            raise ReconcilerError(f"run {run['run']} was the first of {run['tenant']}: nothing was before it")
+        paths = (f"tenants/{run['tenant']}", "domain-templates", "reconciler.yaml")
+        found |= {commit for commit, _ in repository.commits(run["base"], run["commit"], paths)}
+    listing = repository.git("rev-list", "--topo-order", "--no-merges", "HEAD").decode().split()
+    ordered = [commit for commit in listing if commit in found]
+    if not ordered:
+        raise ReconcilerError("the commits of that run are not in this branch; name a commit to revert instead")
+    return ordered
+
+
+def _since(runs: Sequence[Data], undone: Sequence[Data]) -> Iterator[Data]:
+    """What later runs changed of the same things: the newest first."""
+    ended = {change["address"]: change["applied"]["ended"] for change in undone}
+    mine = {change["applied"]["run"] for change in undone}
+    for run in runs:
+        for change in _changes(run):
+            then = ended.get(change["address"])
+            if then is not None and run["run"] not in mine and run["ended"] >= then:
+                yield change
+
+
+# ---------------------------------------------------------------------- the commit
+
+
+@contextmanager
+def _worktree(repository: Repository) -> Iterator[Path]:
+    """The estate's folder in a work tree of its own, at HEAD."""
+    inside = repository.git("rev-parse", "--show-prefix").decode().strip()
+    with tempfile.TemporaryDirectory(prefix="reconciler-") as folder:
+        tree = Path(folder, "tree")
+        repository.git("worktree", "add", "--quiet", "--detach", str(tree), "HEAD")
+        try:
+            yield tree / inside
+        finally:
+            repository.git("worktree", "remove", "--force", str(tree))
+
+
+def _revert(repository: Repository, folder: Path, commits: Sequence[str]) -> None:
+    identity = _identity(repository)
+    for commit in commits:
+        merge = (
+            ["--mainline", "1"] if repository.attempt("rev-parse", "--verify", "--quiet", f"{commit}^2").stdout else []
+        )
+        done = repository.attempt(*identity, "-C", str(folder), "revert", "--no-edit", *merge, commit)
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or ["git says no more"])[0]
+            what = f"{commit[:12]} cannot be reverted on top of HEAD: {said}; revert it by hand and solve the conflict"
+            raise ReconcilerError(what)
+
+
+def _head(repository: Repository, folder: Path) -> str:
+    return repository.git("-C", str(folder), "rev-parse", "HEAD").decode().strip()
+
+
+def _identity(repository: Repository) -> tuple[str, ...]:
+    """Options that name whoever does it, where Git knows nobody."""
+    name, _, address = journal.identity(repository).partition(" <")
+    return ("-c", f"user.name={name}", "-c", f"user.email={address.removesuffix('>')}")
+
+
+# ---------------------------------------------------------------------- what it needs to be let through
+
+
+def _acceptances(plan: Plan) -> tuple[Data, ...]:
+    """An entry for each refusal that can be accepted, with its tenant; limits up to the very number."""
+    found = []
+    for tenant in plan.tenants:
+        refusals = {(f.code, f.subject): f for f in tenant.findings if f.severity == "error" and not f.is_input}
+        found += [_entry(tenant.tenant, finding, plan.as_of) for finding in refusals.values()]
+    return tuple(found)
+
+
+def _entry(tenant: str, finding: Finding, today: str) -> Data:
+    limit = {"up_to": int(_NUMBER.findall(finding.detail)[0])} if finding.code.startswith("PL10") else {}
+    until = (date.fromisoformat(today) + timedelta(days=_DAYS)).isoformat()
+    said = {"finding": finding.code, "subject": finding.subject, **limit, "reason": "rollback", "expires": until}
+    return {"tenant": tenant, "entry": said}
+
+
+def _write(repository: Repository, folder: Path, accepted: Sequence[Data]) -> None:
+    by_file: dict[Path, list[Mapping[str, Any]]] = {}
+    for item in accepted:
+        gone = not (folder / "tenants" / item["tenant"]).is_dir() or item["entry"]["finding"] in {"PL103", "PL104"}
+        name = "reconciler.yaml" if gone else f"tenants/{item['tenant']}/control.yaml"
+        by_file.setdefault(folder / name, []).append(item)
+    for path, items in by_file.items():
+        text = path.read_text(encoding="utf-8") if path.exists() else f"tenant: {items[0]['tenant']}\n"
+        path.write_text(_with(text, [item["entry"] for item in items]), encoding="utf-8")
+        repository.git("-C", str(folder), "add", str(path))
+    message = "Accept what the rollback takes away"
+    repository.git(*_identity(repository), "-C", str(folder), "commit", "--quiet", "--no-verify", "--message", message)
+
+
+def _with(text: str, entries: Sequence[Mapping[str, Any]]) -> str:
+    """The file with the entries first in its list of acceptances, everything else as it is."""
+    flat = [", ".join(f"{key}: {json.dumps(value)}" for key, value in entry.items()) for entry in entries]
+    lines = "".join(f"  - {{{said}}}\n" for said in flat)
+    if re.search(r"^accept:\s*\n", text, re.MULTILINE):
+        return re.sub(r"^(accept:\s*\n)", lambda match: match[1] + lines, text, count=1, flags=re.MULTILINE)
+    if re.search(r"^accept:", text, re.MULTILINE):
+        raise ReconcilerError("`accept` is written in one line; write it as a list of lines, then roll back again")
+    return f"{text.rstrip()}\naccept:\n{lines}"
