@@ -61,7 +61,7 @@ class Refs:
         prefix = f"{_RUNS}{run}/"
         lines = b"".join(_import(prefix, who, commit) for commit in commits)
         try:
-            self._repository.git("fast-import", "--quiet", "--date-format=now", stdin=lines)
+            self._repository.git("fast-import", "--quiet", "--force", "--date-format=now", stdin=lines)
             made = {name.removeprefix(prefix): tip for name, tip in self._repository.refs(prefix).items()}
             left: Iterable[str] = made
             try:
