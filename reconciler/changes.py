@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from reconciler.findings import Finding, Origin
 
-Verdict = Literal["applied", "nothing", "refused", "stale", "locked", "failed", "skipped"]
-
 
 class Change(NamedTuple):
     """What shall become of one thing. It stores states, not verbs: action and fields are derived.
@@ -209,33 +207,3 @@ class Facts(NamedTuple):
     accept: Sequence[Mapping[str, Any]]
     enforce: frozenset[str] = frozenset()  # addresses (or `all`) whose drift is put back
     moved: Mapping[str, frozenset[Address]] = {}  # domain that went to another tenant -> its
-
-
-class Checked(NamedTuple):
-    """What `validate` found."""
-
-    commit: str
-    findings: tuple[Finding, ...]
-    tenants: int
-    worktree: bool = False
-    differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
-
-
-class TenantResult(NamedTuple):
-    """What became of a tenant. `not_done` pairs each change with why; `rerun` is the command that goes on."""
-
-    tenant: str
-    result: Verdict
-    done: tuple[Change, ...] = ()
-    not_done: tuple[tuple[Change, str], ...] = ()
-    error: str | None = None
-    rerun: str | None = None
-    digest: str = ""
-
-
-class Result(NamedTuple):
-    """What an apply did."""
-
-    run: str
-    commit: str
-    tenants: tuple[TenantResult, ...]

@@ -42,9 +42,10 @@ from reconciler.output import Output, fail, fail_with, open_streams, progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.changes import Plan, TenantResult
+    from reconciler.changes import Plan
     from reconciler.findings import Finding
     from reconciler.permit import Permit
+    from reconciler.results import TenantResult
     from reconciler.session import Progress, Request
 
 

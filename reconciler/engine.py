@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import apply as applying
 from reconciler import past, rollback, runner, seen
-from reconciler.changes import Change, Checked, Plan, Result, TenantPlan, TenantResult
+from reconciler.changes import Change, Plan, TenantPlan
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.errors import StalePlan
 from reconciler.journal import Journal, Run, identity
 from reconciler.removed import placed, removed
+from reconciler.results import Checked, Result, TenantResult
 from reconciler.review import tenant_digest
 from reconciler.session import CHUNK, Session
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from reconciler.apply import Outcome
     from reconciler.findings import Finding
     from reconciler.permit import Permit
-    from reconciler.rollback import Rollback
+    from reconciler.results import Rollback
     from reconciler.session import Request
 
 

@@ -13,10 +13,11 @@ import tempfile
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from reconciler import journal, past
 from reconciler.errors import ReconcilerError
+from reconciler.results import Rollback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,19 +30,6 @@ if TYPE_CHECKING:
 Data = dict[str, Any]
 _DAYS = 14  # for how long the acceptances of a rollback hold
 _NUMBER = re.compile(r"\d+")
-
-
-class Rollback(NamedTuple):
-    """What a rollback comes to. `back` are the journal's changes that it undoes, `since` what came after them."""
-
-    target: str
-    branch: str
-    commit: str
-    reverts: tuple[str, ...]
-    back: tuple[Data, ...]
-    since: tuple[Data, ...]
-    accepted: tuple[Data, ...]
-    plan: Plan
 
 
 def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]) -> Rollback:

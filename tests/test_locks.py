@@ -137,14 +137,15 @@ def test_one_of_two_is_told_who_is_at_work(estate: Estate) -> None:
 def test_of_two_with_one_plan_the_second_is_refused(estate: Estate) -> None:
     """Both planned before either began: compare-and-swap lets one through, the other writes nothing and exits 5."""
     from reconciler import engine
+    from reconciler.permit import Permit
     from reconciler.session import Request
 
     planned = engine.plan(Request(estate.root))
     with at_work(estate) as first:
-        late = engine.apply(Request(estate.root), planned, None)
+        late = engine.apply(Request(estate.root), planned, Permit(everything=True))
         assert [(found.result, len(found.done)) for found in late.tenants] == [("locked", 0)]
         assert first.end()[0] == 0
-    stale = engine.apply(Request(estate.root), planned, None)
+    stale = engine.apply(Request(estate.root), planned, Permit(everything=True))
     assert [(found.result, len(found.done)) for found in stale.tenants] == [("locked", 0)]
 
 
@@ -227,8 +228,8 @@ def test_a_sign_of_life_keeps_the_lock(estate: Estate) -> None:
 def test_a_holder_gives_signs_of_life(estate: Estate) -> None:
     """When a third of the lease has passed, before its next write; the outcome comes on top of them."""
     with at_work(estate, lease=0.3) as first:
-        first.step()
         time.sleep(0.2)
+        first.step()
         code, found = first.end()
     assert (code, found["northwind"]["result"]) == (0, "applied")
     subjects = [line.partition(":")[0] for line in estate.git("log", "--format=%s", REF).splitlines()]

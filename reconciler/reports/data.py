@@ -11,9 +11,10 @@ from reconciler.review import digest, loses, plain, revert, tenant_digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.changes import Change, Checked, Drift, Plan, Result, Step, TenantPlan, TenantResult
+    from reconciler.changes import Change, Drift, Plan, Step, TenantPlan
     from reconciler.findings import Finding
     from reconciler.model import Value
+    from reconciler.results import Checked, Result, TenantResult
 
 Data = dict[str, Any]
 ACTIONS = ("create", "update", "rename", "restore", "retire", "delete", "purge")

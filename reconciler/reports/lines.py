@@ -14,8 +14,9 @@ from reconciler.wording import counted, shown, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from reconciler.changes import Change, Checked, Plan, TenantPlan
+    from reconciler.changes import Change, Plan, TenantPlan
     from reconciler.findings import Finding
+    from reconciler.results import Checked
 
 Span = tuple[str, str]
 Line = tuple[Span, ...]

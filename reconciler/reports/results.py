@@ -9,8 +9,8 @@ from reconciler.wording import counted, visible
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.changes import Result, TenantResult
     from reconciler.reports.lines import Line
+    from reconciler.results import Result, TenantResult
 
 
 def result(found: Result) -> Iterator[Line]:

@@ -8,10 +8,10 @@ from reconciler.reports import data, lines
 from reconciler.wording import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from reconciler.reports.lines import Line
-    from reconciler.rollback import Rollback
+    from reconciler.results import Rollback
 
 Data = dict[str, Any]
 
@@ -31,7 +31,7 @@ def as_data(found: Rollback) -> Data:
     }
 
 
-def _short(change: Data) -> Data:
+def _short(change: Mapping[str, Any]) -> Data:
     return {key: change[key] for key in ("address", "action", "revert", "loses")} | {"run": change["applied"]["run"]}
 
 

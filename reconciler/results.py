@@ -1,0 +1,56 @@
+"""What a command came to: what was checked, what became of an apply, what a rollback would do. Plain data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.changes import Change, Plan
+    from reconciler.findings import Finding
+
+Verdict = Literal["applied", "nothing", "refused", "stale", "locked", "failed", "skipped"]
+
+
+class Checked(NamedTuple):
+    """What `validate` found."""
+
+    commit: str
+    findings: tuple[Finding, ...]
+    tenants: int
+    worktree: bool = False
+    differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
+
+
+class TenantResult(NamedTuple):
+    """What became of a tenant. `not_done` pairs each change with why; `rerun` is the command that goes on."""
+
+    tenant: str
+    result: Verdict
+    done: tuple[Change, ...] = ()
+    not_done: tuple[tuple[Change, str], ...] = ()
+    error: str | None = None
+    rerun: str | None = None
+    digest: str = ""
+
+
+class Result(NamedTuple):
+    """What an apply did."""
+
+    run: str
+    commit: str
+    tenants: tuple[TenantResult, ...]
+
+
+class Rollback(NamedTuple):
+    """What a rollback comes to. `back` are the journal's changes that it undoes, `since` what came after them."""
+
+    target: str
+    branch: str
+    commit: str
+    reverts: tuple[str, ...]
+    back: tuple[Mapping[str, Any], ...]
+    since: tuple[Mapping[str, Any], ...]
+    accepted: tuple[Mapping[str, Any], ...]
+    plan: Plan
