@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     Native = tuple[str, str, dict[str, Value]]  # kind, name, attributes
 
+REMEMBER = (
+    "INSERT INTO reconciler_purged (domain, username, maildir) SELECT domain, username, maildir FROM mailbox"
+    " WHERE username = :username"
+)
 LOCK = "{CRYPT}!"  # before a stored hash: no password matches, and it comes off again
 
 _TIMES = "created {stamp} DEFAULT CURRENT_TIMESTAMP, modified {stamp} DEFAULT CURRENT_TIMESTAMP"
@@ -59,6 +63,7 @@ TABLES = {
         "public {text} NOT NULL, type {name} NOT NULL, bits {number} NOT NULL",
         "domain",
     ),
+    "reconciler_purged": Table("domain {name} NOT NULL, username {name} NOT NULL, maildir {name} NOT NULL", "domain"),
     "reconciler_dkim_signing": Table("author {name}, dkim_id {name}, PRIMARY KEY (author, dkim_id)"),
 }
 

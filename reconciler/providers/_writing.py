@@ -5,13 +5,14 @@ What the tables mean stands in `postfix_dovecot.py`; how their rows are read in 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
 from reconciler.errors import Conflict, Refused
 from reconciler.kinds import dkim_key
 from reconciler.model import MISSING, Address
-from reconciler.providers._postfixadmin import LOCK, How, Rows, Side, targets
+from reconciler.providers._postfixadmin import LOCK, REMEMBER, How, Rows, Side, targets
 from reconciler.providers._session import Session, Statements
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Writing:
         self._after: Things = dict(rows.things)
         self._statements = Statements(STAMPED)
         self._rights: list[Right] = []
+        self._purged: Counter[str] | None = None  # how many mailboxes of a name were purged; asked for when one is made
 
     def write(self, changes: Sequence[Change]) -> list[Right]:
         """Foresee all changes, then write name by name (a mailbox and an alias may share one). Gives rights to give."""
@@ -144,7 +146,7 @@ class Writing:
             "username": name,
             "domain": self._rows.name,
             "local_part": name.rpartition("@")[0],
-            "maildir": f"{self._rows.name}/{name.rpartition('@')[0]}/",
+            "maildir": self._maildir(name) if row is None else "",
             "password": mark + NO_PASSWORD,
         }
         key = row and {"username": row.username}
@@ -154,6 +156,16 @@ class Writing:
             self._statements.add(MARK if mark else UNMARK, key)
         self._side(Side(self._rows.name, name, int(not locked), int(not login), int(state == "blocked"), int(taken)))
         self._members(name, box.get("members"), told=self._how.by_acl and state != "paused")
+
+    def _maildir(self, name: str) -> str:
+        """Where a new mailbox keeps its mail: never where one of its name kept it that was purged."""
+        if self._purged is None:
+            found = self._session.select(
+                "SELECT username FROM reconciler_purged WHERE domain IN (…)", [self._rows.name]
+            )
+            self._purged = Counter(row[0] for row in found)
+        before = self._purged[name]
+        return f"{self._rows.name}/{f'.{before}/' if before else ''}{name.rpartition('@')[0]}/"
 
     def _side(self, side: Side) -> None:
         row = self._rows.sides.get(side.username)
@@ -177,6 +189,7 @@ class Writing:
                 self._rights.append((key["mailbox"], key["member"], right))
 
     def _purge(self, username: str) -> None:
+        self._statements.add(REMEMBER, {"username": username})
         for table in ("mailbox", "reconciler_mailbox", "quota2"):
             self._statements.delete(table, username=username)
         self._statements.delete("reconciler_member", mailbox=username)

@@ -14,6 +14,8 @@ that it does not know stay as they are. Passwords belong to their owners: no sto
     reconciler_member      domain, mailbox, member, access ('full', 'read'), acl (what Dovecot was last told)
     reconciler_dkim_key    id (`s1._domainkey.a.example`), domain, selector, private_key (PEM), public, type, bits
     reconciler_dkim_signing  author (the bare domain), dkim_id: one row per selector
+    reconciler_purged      domain, username, maildir: what purged mailboxes leave on disk. A mailbox made later under
+                           such a name gets a folder of its own: nobody reads the mail of whoever had it before
 
 active: mailbox and self alias active. paused: both inactive, so that mail is refused at RCPT. blocked, and every
 shared mailbox: mail arrives, nobody logs in. `login_block` says how: `side_table` (default) sets login_enabled = 0,
