@@ -65,16 +65,17 @@ class Refs:
             made = {name.removeprefix(prefix): tip for name, tip in self._repository.refs(prefix).items()}
             left: Iterable[str] = made
             try:
-                refused = self._push(prefix)
-                parents = {commit.tenant: commit.parent for commit in commits if commit.tenant not in refused}
-                left = refused = refused | self._move(prefix, made, parents)
+                parents = {commit.tenant: commit.parent for commit in commits}
+                refused = self._push(prefix, parents)
+                here = {tenant: parent for tenant, parent in parents.items() if tenant not in refused}
+                left = refused = refused | self._move(prefix, made, here)
             finally:
                 self._delete(prefix, left)
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
         return {tenant: tip for tenant, tip in made.items() if tenant not in refused}, refused
 
-    def _push(self, prefix: str) -> dict[str, ReconcilerError]:
+    def _push(self, prefix: str, parents: Mapping[str, str | None]) -> dict[str, ReconcilerError]:
         """{tenant: why the remote did not take it}. Raises RemoteError when it took none at all."""
         if self.remote is None:
             return {}
@@ -83,15 +84,21 @@ class Refs:
         lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
         if done.returncode and not lines:
             raise RemoteError(f"the ledger's remote `{self.remote}` does not answer: {done.stderr.strip()}")
+        said = {pair.partition(":")[2].removeprefix(self._base): why for flag, pair, why in lines if flag == "!"}
+        there = {} if all(map(_outrun, said.values())) else self._there()
         return {
-            pair.partition(":")[2].removeprefix(self._base): self._refusal(said)
-            for flag, pair, said in lines
-            if flag == "!"
+            tenant: _moved()
+            if _outrun(why) or there.get(tenant, parents[tenant]) != parents[tenant]
+            else self._denied(why)
+            for tenant, why in said.items()
         }
 
-    def _refusal(self, said: str) -> ReconcilerError:
-        if said.startswith("[rejected]"):
-            return _moved()
+    def _there(self) -> dict[str, str]:
+        """{tenant: its tip at the remote}: another may have come between while the push went on."""
+        lines = self._repository.attempt("ls-remote", "--", str(self.remote), f"{self._base}*").stdout.splitlines()
+        return {name.removeprefix(self._base): tip for tip, _, name in (line.partition("\t") for line in lines)}
+
+    def _denied(self, said: str) -> LedgerError:
         return LedgerError(f"the ledger's remote `{self.remote}` does not take it: {said}; {_NO_REMOTE}")
 
     def _move(
@@ -99,16 +106,19 @@ class Refs:
     ) -> dict[str, ReconcilerError]:
         """Our own refs to what was made, from their parents, and the run's away: {tenant: why it was not}."""
         refused: dict[str, ReconcilerError] = {}
-        while waiting := [tenant for tenant in parents if tenant not in refused]:
+        arrived: list[str] = []  # a fetch beside this run has brought them here from the remote
+        while waiting := [tenant for tenant in parents if tenant not in refused and tenant not in arrived]:
             lines = [f"update {self._base}{t} {made[t]} {parents[t] or _NOBODY}\ndelete {prefix}{t}\n" for t in waiting]
             done = self._repository.attempt("update-ref", "--stdin", stdin="".join(lines))
             if done.returncode == 0:
                 break
             now = self._repository.refs(self._base)
-            lost = [tenant for tenant in waiting if now.get(f"{self._base}{tenant}") != parents[tenant]]
-            if not lost:
+            moved = [tenant for tenant in waiting if now.get(f"{self._base}{tenant}") != parents[tenant]]
+            if not moved:
                 raise LedgerError(f"the ledger was not written: {done.stderr.strip()}")
-            refused |= {tenant: _moved() for tenant in lost}
+            arrived += [tenant for tenant in moved if now.get(f"{self._base}{tenant}") == made[tenant]]
+            refused |= {tenant: _moved() for tenant in moved if tenant not in arrived}
+        self._delete(prefix, arrived)
         return refused
 
     def _delete(self, prefix: str, tenants: Iterable[str]) -> None:
@@ -116,6 +126,11 @@ class Refs:
         lines = "".join(f"delete {prefix}{tenant}\n" for tenant in tenants)
         if lines:
             self._repository.git("update-ref", "--stdin", stdin=lines.encode())
+
+
+def _outrun(said: str) -> bool:
+    """Whether a push was refused because the remote has moved on, as Git saw before it asked."""
+    return said.startswith("[rejected]")
 
 
 def _moved() -> Locked:
