@@ -306,7 +306,9 @@ def test_a_ledger_deleted_at_the_remote_is_not_forgotten_here(hub: Hub) -> None:
     hub.a.applied({})
     hub.a.git("config", "fetch.prune", "true")
     hub.remote.git("update-ref", "-d", REF)
+    before = refs(hub.a)
     assert hub.a.run("plan", "--exit-code").code == 0
+    assert refs(hub.a) == before
     hub.write(MORE)
     assert results(hub.a.apply())["northwind"] == "applied"
     assert hub.a.one()["adopted"] == []
