@@ -141,7 +141,8 @@ class TenantPlan(NamedTuple):
     `due` follows from lines reviewed earlier; where a declared change is of the same thing, it goes on from its aim.
 
     `tip` is the commit of the ledger it was made from; `unfinished` the intent found there; `locked` says who is at
-    work (empty: nobody). `settled` are the ledger's lines that a look at the intent's claims moves.
+    work (empty: nobody). `settled` are the ledger's lines that a look at the intent's claims moves, `made` those of
+    the claims that were found made.
     """
 
     tenant: str
@@ -149,6 +150,7 @@ class TenantPlan(NamedTuple):
     tip: str | None = None
     unfinished: Intent | None = None
     settled: Mapping[Address, Entry | None] = {}
+    made: frozenset[Address] = frozenset()
     locked: str = ""
     batches: tuple[Batch, ...] = ()
     due: tuple[Change, ...] = ()

@@ -39,6 +39,7 @@ class Settled(NamedTuple):
     """What a look came to. `entries` are the ledger's lines that differ from what it holds (None: no line)."""
 
     entries: Mapping[Address, Entry | None]
+    made: frozenset[Address] = frozenset()
     unclear: frozenset[Address] = frozenset()
     findings: tuple[Finding, ...] = ()
 
@@ -46,9 +47,11 @@ class Settled(NamedTuple):
         """The ledger's lines with what was found put in their place."""
         return {address: entry for address, entry in {**base, **self.entries}.items() if entry is not None}
 
-    def steps(self, moved: AbstractSet[Address]) -> list[Step]:
-        """The ledger's moves, but for what the plan moves itself: nothing is written to a provider."""
-        return [Step(address, "settle", entry) for address, entry in self.entries.items() if address not in moved]
+    def beside(self, steps: Iterable[Step]) -> tuple[Step, ...]:
+        """The plan's moves of the ledger, and those that a look made of it, in order: no provider is written."""
+        moved = {step.address: step for step in steps}
+        found = {address: Step(address, "settle", entry) for address, entry in self.entries.items()}
+        return tuple(sorted((found | moved).values(), key=lambda step: step.address))
 
     def check(self, changes: Iterable[Change]) -> Iterator[Finding]:
         """What was found, and the removals of what is there by half: refused until a person has looked."""
@@ -65,24 +68,25 @@ def settle(
     """What a look at live makes of an intent's claims; `read` says which (provider, domain) could be looked at."""
     entries: dict[Address, Entry | None] = {}
     unclear: set[Address] = set()
-    made = unmade = 0
+    made: set[Address] = set()
+    unmade = 0
     for said in intent.claims:
         address, live = said.address, there.get(said.address)
         if (address.provider, said.domain) not in read:
             continue
         claim = said._replace(aim=resolve(said.aim, lambda reference: known(reference, there)))
         if reached(claim, live):
-            made += 1
+            made.add(address)
             entries[address] = confirmed(claim, live)
         elif _untouched(claim, live):
             unmade += 1
         else:
             unclear.add(address)
             entries[address] = base.get(address, claim.entry)
-    what = f"Run {intent.run} of {intent.began} by {intent.actor}: {made} of its {len(intent.claims)} changes are there"
-    what += f", {unmade} are not{f', {len(unclear)} by half' if unclear else ''}."
+    what = f"Run {intent.run} of {intent.began} by {intent.actor}: {len(made)} of its {len(intent.claims)} changes"
+    what += f" are there, {unmade} are not{f', {len(unclear)} by half' if unclear else ''}."
     found = UNFINISHED.at(tenant, what, Origin(f"tenants/{tenant}/tenant.yaml", line=1, column=1))
-    return Settled(entries, frozenset(unclear), (found,))
+    return Settled(entries, frozenset(made), frozenset(unclear), (found,))
 
 
 def _untouched(claim: Change, live: Resource | None) -> bool:

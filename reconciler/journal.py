@@ -136,12 +136,10 @@ class Journal:
             "steps": [{"address": str(step.address), "what": step.what} for step in plan.steps],
         }
         after = advanced(ledger, record, self._run.commit)
-        left = self._unlocked(ledger, "itself, unable to look") if record.unseen else None
+        unseen = record.unseen and ledger.tip is not None
+        left = unlocked(self._repository, str(ledger.tip), "itself, unable to look")[INTENT] if unseen else None
         message = f"applied {after.applied or 'in part'}: run {self._run.id}, {len(record.done)} changes\n"
         return Commit(record.tenant, ledger.tip, message, {INTENT: left, FILE: text(after), RUN: _bytes(content)})
-
-    def _unlocked(self, ledger: Ledger, who: str) -> bytes | None:
-        return unlocked(self._repository, ledger.tip, who)[INTENT] if ledger.tip else None
 
     def _head(self, plan: TenantPlan) -> Data:
         return {
@@ -152,11 +150,20 @@ class Journal:
             "commit": self._run.commit,
             "digest": tenant_digest(plan),
             "version": __version__,
+            "settled": _settled(plan),
         }
 
     def _change(self, change: Change) -> Data:
         shown = data.change(change, self._run.authors)
         return {key: shown[key] for key in ("address", "action", "reason", "fields", "origin", "revert", "loses")}
+
+
+def _settled(plan: TenantPlan) -> Data | None:
+    """What a look made of the intent that was found: which of its changes are there, and which by half."""
+    if plan.unfinished is None:
+        return None
+    unclear = sorted(str(address) for address in plan.settled if address not in plan.made)
+    return {"run": plan.unfinished.run, "made": sorted(map(str, plan.made)), "unclear": unclear}
 
 
 def identity(repository: Repository) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical, journal
 from reconciler.errors import LedgerError
-from reconciler.ledger import Ledger, Ledgers
+from reconciler.ledger import INTENT, INTENT_FORMAT, Ledger, Ledgers
 from reconciler.swap import Commit
 
 if TYPE_CHECKING:
@@ -20,56 +20,89 @@ if TYPE_CHECKING:
 Data = dict[str, Any]
 _PATIENCE = 1.0  # seconds between two looks at a lock
 _CHUNK = 400  # runs read at once
-_APPLIED = ("tenant", "run", "actor", "ended", "commit", "digest", "version")
+_APPLIED = ("tenant", "run", "actor", "began", "ended", "commit", "digest", "version")
+_CHANGE = {"address", "action", "fields", "origin", "revert"}
 _HEAD = ("run", "actor", "began", "commit", "version")
 
 
 def runs(repository: Repository, tenants: Sequence[str]) -> Iterator[Data]:
-    """What each run did in each tenant (`run.json`), newest first. Raises LedgerError for what cannot be read."""
+    """What each run did in each tenant (`run.json`), newest first. Raises LedgerError for what cannot be read.
+
+    A run that was killed has only its intent: what became of it is what the run after it saw.
+    """
     known = Ledgers(repository).tips(tenants)
     listing = repository.git("rev-list", "--stdin", stdin="".join(f"{tip}\n" for tip in known.values()).encode())
-    commits = listing.decode().split()
+    told = set[tuple[str, str]]()
+    seen: dict[tuple[str, str], Data] = {}
+    for name, content in _files(repository, listing.decode().split()):
+        run = _parsed(name, content)
+        key = (run["tenant"], run["run"])
+        if run["settled"] is not None:
+            seen[run["tenant"], run["settled"]["run"]] = run["settled"]
+        if key not in told:  # a sign of life has its intent once more
+            yield run if "ended" in run else _killed(run, seen.get(key))
+        told.add(key)
+
+
+def _files(repository: Repository, commits: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Of each commit the outcome, or else the intent."""
     for start in range(0, len(commits), _CHUNK):
-        names = [f"{commit}:{journal.RUN}" for commit in commits[start : start + _CHUNK]]
-        found = repository.objects(names)
-        for name in names:
-            if name in found:
-                yield _parsed(name, found[name])
+        both = [(f"{c}:{journal.RUN}", f"{c}:{INTENT}") for c in commits[start : start + _CHUNK]]
+        found = repository.objects([name for pair in both for name in pair])
+        yield from (
+            (name, found[name]) for name in (next(filter(found.__contains__, pair), "") for pair in both) if name
+        )
 
 
 def _parsed(name: str, content: bytes) -> Data:
     try:
         data: Data = json.loads(content)
-        if data["format"] != journal.RUN_FORMAT:
+        whole = all(change.keys() >= _CHANGE for change in data["changes"])
+        if not whole or not data.keys() >= {"tenant", "settled", "digest", *_HEAD}:
+            raise LedgerError(f"{name} lacks a part")
+        if data["format"] not in {journal.RUN_FORMAT, INTENT_FORMAT}:
             raise LedgerError(f"{name} is of format {data['format']!r}, which this version does not read")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LedgerError(f"{name} cannot be read ({error})") from None
     return data
 
 
+def _killed(intent: Data, seen: Data | None) -> Data:
+    """The run of an intent without outcome; `seen` is what a later look came to, None where nobody looked yet."""
+    changes = [
+        {
+            **{key: value for key, value in change.items() if key != "claim"},
+            "result": _verdict(change, seen),
+            "error": None,
+        }
+        for change in intent["changes"]
+    ]
+    return {**intent, "ended": None, "result": "unfinished", "changes": changes, "steps": []}
+
+
+def _verdict(change: Data, seen: Data | None) -> str:
+    if seen is None or change["address"] in seen["unclear"]:
+        return "not known"
+    return "applied" if change["address"] in seen["made"] else "not applied"
+
+
 def log(session: Session, limit: int) -> list[Data]:
-    """The newest runs, each with what became of its tenants; those at work or killed first."""
+    """The newest runs, each with what became of its tenants; those that are at work or were killed among them."""
     found: dict[str, Data] = {}
-    opened = _open(session)
-    ended = session.estate.repository.objects([f"{ledger.tip}:{journal.RUN}" for ledger in opened])
-    for ledger in opened:
-        intent = ledger.intent
-        if intent is None or f"{ledger.tip}:{journal.RUN}" in ended:  # it said what came of it, but for a part
-            continue
-        head = {"run": intent.run, "actor": intent.actor, "began": intent.began, "commit": intent.commit}
-        state = "at work" if session.locked(ledger) else "unfinished"
-        tenant = {"tenant": ledger.tenant, "result": state, "done": 0, "not_done": len(intent.claims)}
-        found.setdefault(intent.run, {**head, "version": None, "ended": None, "tenants": []})["tenants"].append(tenant)
+    state = {
+        (ledger.tenant, ledger.intent.run): bool(session.locked(ledger)) for ledger in _open(session) if ledger.intent
+    }
     for run in runs(session.estate.repository, session.request.tenants):
         if run["run"] not in found and len(found) >= limit:
-            if run["ended"] < min(whole["began"] for whole in found.values()):
+            if (run["ended"] or run["began"]) < min(whole["began"] for whole in found.values()):
                 break  # older than all that is shown; others may stand between a run's tenants
             continue
         head = {key: run[key] for key in _HEAD}
         whole = found.setdefault(run["run"], {**head, "ended": run["ended"], "tenants": []})
         done = sum(change["result"] == "applied" for change in run["changes"])
+        result = "at work" if run["ended"] is None and state.get((run["tenant"], run["run"])) else run["result"]
         missed = len(run["changes"]) - done
-        whole["tenants"].append({"tenant": run["tenant"], "result": run["result"], "done": done, "not_done": missed})
+        whole["tenants"].append({"tenant": run["tenant"], "result": result, "done": done, "not_done": missed})
     return list(found.values())
 
 

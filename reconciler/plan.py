@@ -79,12 +79,12 @@ def plan_tenant(
     """
     draft = Draft()
     there = present(live, asked, facts, draft)
-    scopes_asked = {(provider, scope.domain) for provider, scope in asked}
-    read = {key for key in scopes_asked if not isinstance(live[key], ProviderError)}
+    wanted = {(provider, scope.domain) for provider, scope in asked}
+    read = {key for key in wanted if not isinstance(live[key], ProviderError)}
     settled = settle(unfinished, compiled.tenant, base, there, read) if unfinished else Settled({})
     base = settled.over(base)
     compare_all(compiled, base, there, read, facts, draft)
-    _let_go(base, scopes_asked, facts, draft)
+    _let_go(base, wanted, facts, draft)
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
     compared = Compared(
         compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked, compiled.rules.retiring
@@ -96,9 +96,9 @@ def plan_tenant(
     draft.findings += removals.check(compiled.tenant, compared._replace(changes=draft.changes), facts)
     draft.findings += settled.check(draft.changes)
     draft.due = _hold_due(draft, there, gone, facts)
-    draft.steps += settled.steps({step.address for step in draft.steps})
-    finished = _finished(compiled, draft, asked, facts)
-    return finished._replace(drift=drift, unfinished=unfinished, settled=settled.entries)
+    steps = settled.beside(draft.steps)
+    finished = _finished(compiled, draft, asked, facts)._replace(drift=drift, steps=steps)
+    return finished._replace(unfinished=unfinished, settled=settled.entries, made=settled.made)
 
 
 def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope]], facts: Facts) -> TenantPlan:
@@ -108,7 +108,6 @@ def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope
         tenant=compiled.tenant,
         batches=ordered,
         due=tuple(draft.due),
-        steps=tuple(sorted(draft.steps, key=lambda step: step.address)),
         todo=draft.todo,
         later=tuple(sorted(draft.later, key=lambda waiting: waiting.address)),
         unmanaged=_unmanaged(draft.unmanaged, facts),

@@ -208,10 +208,36 @@ def test_an_outcome_that_cannot_be_written_is_looked_at_by_the_next_run(estate):
     assert estate.run("log", "--format", "json").json["runs"][0]["tenants"] == [
         {"tenant": "northwind", "result": "unfinished", "done": 0, "not_done": 9}
     ]
+    made = [change["result"] for change in history_of(estate, "northwind")]
+    assert made == ["not known"] * 9
     assert "9 of its 9 changes are there" in estate.run("plan", "--tenant", "northwind").out
     assert estate.apply("--yes", "--tenant", "northwind").code == 0
     assert {name: content for name, content in estate.world().items() if name != "ledgers"} == live
     assert estate.git("ls-tree", "--name-only", REF).split() == ["ledger.jsonl", "run.json"]
+
+
+def test_what_a_killed_run_made_is_in_its_history(estate):
+    """As the run after it saw it: who made it, in which run, though that run never said so itself."""
+    command = [
+        sys.executable,
+        "-c",
+        BREAKS.replace("pack = ", "__import__('os').kill(__import__('os').getpid(), 9)  # "),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([*command, "apply", "--yes", "--tenant", "northwind"], cwd=estate.root, env=environment, check=False)
+    killed = intent(estate, REF)["run"]
+    estate.applied({})
+    told = history_of(estate, "jane@northwind.example")
+    assert [(change["action"], change["result"], change["applied"]["run"]) for change in told] == [
+        ("create", "applied", killed)
+    ]
+    assert (told[0]["applied"]["actor"], told[0]["applied"]["ended"]) == (ANNA, None)
+    results = {found["run"]: found["tenants"] for found in estate.run("log", "--format", "json").json["runs"]}
+    assert results[killed] == [{"tenant": "northwind", "result": "unfinished", "done": 9, "not_done": 0}]
+
+
+def history_of(estate, name):
+    return estate.run("history", name, "--format", "json").json["changes"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +255,7 @@ def test_an_intent_that_cannot_be_read_stops_its_tenant(estate, broken):
     put_intent(estate, json.dumps(broken(intent(estate))).encode())
     found = estate.one()
     assert [f["code"] for f in found["findings"] if f["severity"] == "error"] == ["PL301"]
-    assert estate.run("log").code in {0, 1}
+    assert {estate.run("log").code, estate.run("history", "northwind").code} <= {0, 1}
 
 
 def put_intent(estate, content):

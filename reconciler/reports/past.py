@@ -55,9 +55,14 @@ def history(name: str, changes: Sequence[Data]) -> Iterator[Line]:
 def _change(change: Data) -> Iterator[Line]:
     applied, origin = change["applied"], change["origin"]
     sign, style = SIGNS[change["action"]]
-    failed = (("  (not applied)", "red"),) if change["result"] != "applied" else ()
+    failed = ((f"  ({change['result']})", "red"),) if change["result"] != "applied" else ()
     address = visible(change["address"])
-    yield ((f"{applied['ended']}  ", "dim"), (f"{sign} {change['action']} ", style), (address, "bold"), *failed)
+    yield (
+        (f"{applied['ended'] or applied['began']}  ", "dim"),
+        (f"{sign} {change['action']} ", style),
+        (address, "bold"),
+        *failed,
+    )
     for field, text in _fields(change):
         yield ((f"    {field}: {text}", ""),)
     if change["error"]:
