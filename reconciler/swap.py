@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import LedgerError, Locked, ReconcilerError, RemoteError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _RUNS = "refs/reconciler/run/"
 _NOBODY = "0" * 40
+_INSTANT = 0.5  # seconds, far longer than Git holds the lock of a ref
 _QUIETLY = (
     "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=", "--no-prune", "--show-forced-updates",
 )  # fmt: skip
@@ -79,12 +81,10 @@ class Refs:
         """{tenant: why the remote did not take it}. Raises RemoteError when it took none at all."""
         if self.remote is None:
             return {}
-        specs = f"{prefix}*:{self._base}*"
-        done = self._repository.attempt("push", "--porcelain", "--no-verify", "--", self.remote, specs)
-        lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
-        if done.returncode and not lines:
-            raise RemoteError(f"the ledger's remote `{self.remote}` does not answer: {done.stderr.strip()}")
-        said = {pair.partition(":")[2].removeprefix(self._base): why for flag, pair, why in lines if flag == "!"}
+        said = self._pushed(self.remote, f"{prefix}*:{self._base}*")
+        if any(map(_collided, said.values())):  # another was at the very ref in that instant: once more, then it counts
+            time.sleep(_INSTANT)
+            said = self._pushed(self.remote, f"{prefix}*:{self._base}*")
         there = {} if all(map(_outrun, said.values())) else self._there()
         return {
             tenant: _moved()
@@ -92,6 +92,14 @@ class Refs:
             else self._denied(why)
             for tenant, why in said.items()
         }
+
+    def _pushed(self, remote: str, specs: str) -> dict[str, str]:
+        """{tenant: why it was not taken}; what is there already counts as taken."""
+        done = self._repository.attempt("push", "--porcelain", "--no-verify", "--", remote, specs)
+        lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
+        if done.returncode and not lines:
+            raise RemoteError(f"the ledger's remote `{remote}` does not answer: {done.stderr.strip()}")
+        return {pair.partition(":")[2].removeprefix(self._base): why for flag, pair, why in lines if flag == "!"}
 
     def _there(self) -> dict[str, str]:
         """{tenant: its tip at the remote}: another may have come between while the push went on."""
@@ -131,6 +139,11 @@ class Refs:
 def _outrun(said: str) -> bool:
     """Whether a push was refused because the remote has moved on, as Git saw before it asked."""
     return said.startswith("[rejected]")
+
+
+def _collided(said: str) -> bool:
+    """Whether the remote could not take it because something else held the ref's lock file."""
+    return "failed to update ref" in said or "cannot lock ref" in said
 
 
 def _moved() -> Locked:

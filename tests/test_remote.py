@@ -172,6 +172,19 @@ def test_two_clones_with_one_plan(hub: Hub) -> None:
     assert hub.b.run("plan", "--exit-code").code == 0
 
 
+def test_a_ref_that_is_locked_for_an_instant_is_asked_for_again(hub: Hub) -> None:
+    """Another push at the very same moment is neither a refusal nor somebody at work."""
+    hub.a.applied({})
+    hub.write(mail({**BOXES, "jane": "{owner: jane, quota: 1 GiB}"}, "aliases:\n  info: [jane]\n"))
+    lock = hub.remote.root / f"{REF}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    hook = hub.hook("pre-receive", f"(sleep 0.2; rm -f {lock}) >/dev/null 2>&1 &\n")
+    done = hub.a.apply("--yes", "--tenant", "northwind")
+    hook.unlink()
+    assert (done.code, results(done)) == (0, {"northwind": "applied"})
+
+
 def test_two_clones_race(hub: Hub) -> None:
     """Started together, a few times over: every change is made by exactly one of them."""
     command = [sys.executable, "-m", "reconciler", "apply", "--yes", "--tenant", "northwind", "--format", "json"]
