@@ -241,8 +241,9 @@ def hold(seeds: Iterable[int]) -> None:
                 raise
 
 
-def test_in_the_end_it_is_as_if_nothing_had_failed() -> None:
+def test_in_the_end_it_is_as_if_nothing_had_failed(record_property: Callable[[str, object], None]) -> None:
     """Both laws, for each of some thousand stories."""
+    record_property("times", STORIES)
     hold([int(os.environ["SEED"])] if SAID else range(STORIES))
 
 
