@@ -23,7 +23,7 @@ from reconciler.compile import Compiled
 from reconciler.findings import Origin
 from reconciler.kinds import dkim_key, kinds
 from reconciler.kinds.record import label
-from reconciler.model import Address, Computed, Entry, Resource, Scope
+from reconciler.model import Address, Computed, Entry, Ref, Resource, Scope
 from reconciler.plan import plan_tenant, scopes
 from reconciler.providers.memory import Memory
 
@@ -414,6 +414,9 @@ def _fits(live: Mapping[Address, Resource], found: Resource) -> bool:
     kind, name = kinds()[found.address.kind], found.address.name
     if kind.name not in {"record", "domain"} and Address(MAIL, "domain", found.domain) not in live:
         return False
+    elsewhere = {*HOSTS} - {found.domain}
+    if any(ref.namespace == "address" and canonical.domain_of(ref.name) in elsewhere for ref in _refs(found)):
+        return False  # the reference world keeps its target, whether or not a plan was told to look there
     others = [(kinds()[other.kind], other.name) for other in live if other != found.address]
     return not any(
         other.namespace == kind.namespace
@@ -421,6 +424,10 @@ def _fits(live: Mapping[Address, Resource], found: Resource) -> bool:
         and (other.alone(theirs) or kind.alone(name))
         for other, theirs in others
     )
+
+
+def _refs(found: Resource) -> Sequence[Ref]:
+    return kinds()[found.address.kind].refs(found)
 
 
 def _by_hand(found: Resource) -> dict[str, Any]:
