@@ -75,12 +75,15 @@ def check(agency: Agency) -> Iterator[Finding]:
         if name is not None and agency.providers.get(name, ("", {}))[0] != side:
             origin = Origin(FILE, ("defaults", side))
             yield UNKNOWN_DEFAULT.at(name, f"There is no {side} provider called `{name}`.", origin)
+    for name in agency.data.get("released", {}):
+        if name not in agency.providers:
+            yield UNKNOWN_DEFAULT.at(name, f"There is no provider called `{name}`.", Origin(FILE, ("released", name)))
     server = agency.defaults.get("server")
     if server is not None and server not in agency.servers:
         yield UNKNOWN_SERVER.at(server, f"There is no server called `{server}`.", Origin(FILE, ("defaults", "server")))
 
 
-_NOT_YET = ("limits", "rollout", "freeze", "released")
+_NOT_YET = ("limits", "rollout", "freeze")
 
 
 def leaving(file: str, people: Mapping[str, Any]) -> Iterator[Finding]:

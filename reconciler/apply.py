@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.diff import resolve
 from reconciler.errors import Conflict, Locked, Missing, ProviderError, ReconcilerError, Refused
+from reconciler.looking import confirmed, has_shared, reached
 from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
 from reconciler.order import dependencies
 
@@ -28,6 +29,13 @@ class Begin(NamedTuple):
     """Note what will be done, before anything is, and take the tenant. Answer: None, or the Locked or LedgerError."""
 
     plan: TenantPlan
+
+
+class Identify(NamedTuple):
+    """See that a live system is the one `seen`; leave an identity where it has none. Answer: it, or ProviderError."""
+
+    provider: str
+    seen: str | None
 
 
 class Write(NamedTuple):
@@ -58,13 +66,14 @@ class Record(NamedTuple):
     done: tuple[Change, ...] = ()
     failed: tuple[tuple[Change, str], ...] = ()
     unseen: bool = False
+    identities: Mapping[str, str] = {}
 
     @property
     def whole(self) -> bool:
         return not self.failed
 
 
-Effect = Begin | Write | Read | Record
+Effect = Begin | Identify | Write | Read | Record
 _DEFINITE = (Refused, Missing, Conflict)  # errors that say that nothing was written
 
 
@@ -93,23 +102,37 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
         if not begun and (refused := (yield Begin(plan))):
             return work.given_up(refused)
         begun = True
-        answer = yield Write(plan.tenant, batch._replace(changes=changes))
-        if isinstance(answer, ProviderError):
-            work.doubt(changes, answer)
-        elif isinstance(answer, ReconcilerError):  # whoever plans next looks what we did: nothing is written any more
+        answer = yield from _written(work, batch._replace(changes=changes))
+        if answer is not None:  # whoever plans next looks what we did: nothing is written any more
             return work.given_up(answer)
-        else:
-            work.written(changes, answer)
     touched = tuple(scope for scope in plan.scopes if (scope[0], scope[1].domain) in work.touched)
     if touched:
         work.look((yield Read(touched)))
+    for name in sorted(plan.takes - {batch.provider for batch in plan.batches}):
+        work.known(name, (yield Identify(name, plan.identities.get(name))))
     entries = {step.address: step.entry for step in plan.steps} | work.entries
-    if entries or begun or plan.unfinished:
+    if entries or begun or plan.unfinished or work.identities:
         done, failed = tuple(work.outcome.done), tuple(work.outcome.failed)
-        unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed, work.unseen)
+        unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed, work.unseen, work.identities)
         if unwritten is not None:
             work.outcome.errors.append(f"{unwritten}; the next run looks what was made")
     return work.outcome
+
+
+def _written(work: _Work, batch: Batch) -> Generator[Effect, Any, ReconcilerError | None]:
+    """Write a batch, if the live system is still the one that was planned for; the error when it is ours no more."""
+    seen = work.plan.identities.get(batch.provider)
+    if not work.known(batch.provider, (yield Identify(batch.provider, seen))):
+        work.barred(batch.changes)
+        return None
+    answer = yield Write(work.plan.tenant, batch)
+    if isinstance(answer, ProviderError):
+        work.doubt(batch.changes, answer)
+    elif isinstance(answer, ReconcilerError):
+        return answer
+    else:
+        work.written(batch.changes, answer)
+    return None
 
 
 @dataclass(slots=True)
@@ -127,6 +150,7 @@ class _Work:
     foreign: set[Address] = field(default_factory=set)
     late: set[Address] = field(default_factory=set)  # where it is not there yet, it may be there later
     unseen: bool = False
+    identities: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.plan.tenant)
@@ -156,6 +180,19 @@ class _Work:
     def _fail(self, change: Change, why: str) -> None:
         self.failed.add(change.address)
         self.outcome.failed.append((change, why))
+
+    def known(self, provider: str, answer: str | ProviderError) -> bool:
+        """Whether it is the live system that the plan was made from."""
+        if isinstance(answer, ProviderError):
+            self.outcome.errors.append(str(answer))
+            return False
+        self.identities[provider] = answer
+        return True
+
+    def barred(self, changes: tuple[Change, ...]) -> None:
+        """Nothing was written, and a look at another system would say nothing of these."""
+        for change in changes:
+            self._fail(change, self.outcome.errors[-1])
 
     def doubt(self, changes: tuple[Change, ...], error: ProviderError) -> None:
         """The provider gave an error: whatever depends on these waits, and a look will tell what happened."""
@@ -201,44 +238,10 @@ class _Work:
     def _claim(self, change: Change, live: Resource | None) -> None:
         """What we made in part is ours: the ledger notes it as it is, so that the next run finishes it."""
         started = change.live is None and live is not None and change.address not in self.foreign
-        if started and live is not None and change.entry is not None and not _has_shared(change):
+        if started and live is not None and change.entry is not None and not has_shared(change):
             there = {row.name: live.get(row.name) for row in change.kind.compared if row.name in change.entry.said}
             said = {name: value for name, value in {**change.entry.said, **there}.items() if value is not MISSING}
             self.entries[change.address] = change.entry._replace(said=said)
-
-
-def reached(change: Change, live: Resource | None) -> bool:
-    """Whether live is as the change aims; neighbours in a shared set do not matter."""
-    for row in change.kind.compared:
-        elements = row.elements(change.address.name)
-        aim = MISSING if change.aim is None else change.aim.get(row.name)
-        there = MISSING if live is None else live.get(row.name)
-        if elements is not None and elements.shared:
-            ours = {} if aim is MISSING else elements.split(aim)
-            was = {} if change.live is None else elements.split(change.live.get(row.name))
-            parts = {} if there is MISSING else elements.split(there)
-            if any(parts.get(key) != ours.get(key) for key in {*ours, *was}):
-                return False
-        elif change.aim is None:
-            if live is not None and not _has_shared(change):
-                return False
-        elif aim is not MISSING and not isinstance(aim, Computed) and aim != there:
-            return False
-    return True
-
-
-def _has_shared(change: Change) -> bool:
-    found = [row.elements(change.address.name) for row in change.kind.attributes]
-    return any(elements is not None and elements.shared for elements in found)
-
-
-def confirmed(change: Change, live: Resource | None) -> Entry | None:
-    """The ledger line, with what was really seen of computed and referring values."""
-    if change.entry is None or live is None or change.aim is None:
-        return change.entry
-    computed = {row.name: live.get(row.name) for row in change.kind.attributes if row.computed}
-    referring = {name: change.aim.get(name) for name, said in change.entry.said.items() if references(said)}
-    return change.entry._replace(seen={**change.entry.seen, **computed, **referring})
 
 
 def _waits(resource: Resource | None) -> bool:

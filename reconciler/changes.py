@@ -162,6 +162,8 @@ class TenantPlan(NamedTuple):
     unread: tuple[Unread, ...] = ()
     findings: tuple[Finding, ...] = ()
     scopes: tuple[tuple[str, Scope], ...] = ()  # (provider, scope): what was read, and is read again after applying
+    identities: Mapping[str, str | None] = {}  # of the live systems it was made from, but for read-only ones
+    takes: frozenset[str] = frozenset()  # providers whose identity the ledger is to hold from now on
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -209,3 +211,5 @@ class Facts(NamedTuple):
     accept: Sequence[Mapping[str, Any]]
     enforce: frozenset[str] = frozenset()  # addresses (or `all`) whose drift is put back
     moved: Mapping[str, frozenset[Address]] = {}  # domain that went to another tenant -> its
+    released: Mapping[str, str] = {}  # provider that may be another system by now -> why
+    rebuilt: bool = False  # a system with another identity is the same one, made anew

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.apply import confirmed, reached
 from reconciler.changes import Step
 from reconciler.diff import resolve
 from reconciler.findings import Origin, Rule
+from reconciler.looking import confirmed, reached
 from reconciler.model import MISSING
 from reconciler.parts import known
 

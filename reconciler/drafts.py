@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.changes import Change, Facts, Step, TenantPlan
-from reconciler.errors import LedgerError, ProviderError
+from reconciler.errors import LedgerError, ProviderError, Unreachable
 from reconciler.findings import Finding, Origin, Rule
+from reconciler.identities import meet
 from reconciler.ledger import Ledger
 from reconciler.plan import plan_tenant, scopes
 
@@ -33,7 +34,10 @@ def plan_some(session: Session, names: Sequence[str]) -> list[tuple[bool, Tenant
     ledgers, facts = session.ledgers.read({name: session.tips.get(name) for name in names}), _facts(session)
     drafts = [_Draft(session, facts, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
     live = session.world.read({pair: None for draft in drafts for pair in draft.asked})
-    return [(draft.outward, draft.plan(live)) for draft in drafts]
+    answering = {name for (name, _), answer in live.items() if not isinstance(answer, Unreachable)}
+    judged = {name for draft in drafts for name in draft.judged}
+    seen = session.world.identities(sorted(judged & answering))
+    return [(draft.outward, draft.plan(live, seen)) for draft in drafts]
 
 
 def in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -60,13 +64,17 @@ class _Draft:
         self.facts = facts._replace(accept=session.accept(tenant), moved=_moved(session, ledger, compiled.tenant))
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped else scopes(compiled, ledger.reach, self.facts)
+        self.judged = {name for name, _ in self.asked} - facts.read_only
 
-    def plan(self, live: Live) -> TenantPlan:
+    def plan(self, live: Live, seen: Mapping[str, str | ProviderError | None]) -> TenantPlan:
         if self.stopped:
             found = TenantPlan(self.compiled.tenant, findings=tuple(self.compiled.findings))
         else:
-            ledger = self.ledger
-            found = plan_tenant(self.compiled, ledger.entries, live, self.asked, self.facts, ledger.intent)
+            ledger, facts = self.ledger, self.facts
+            met = meet(ledger.identities, {name: seen[name] for name in self.judged & seen.keys()}, facts)
+            base, intent = met.base(ledger.entries), met.intent(ledger.intent)
+            found = plan_tenant(self.compiled, base, met.live(live), self.asked, facts, intent)
+            found = met.completed(found, ledger.entries, facts)
         return self._located(found)._replace(
             applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=self.session.locked(self.ledger)
         )
@@ -119,6 +127,8 @@ def _facts(session: Session) -> Facts:
         read_only=frozenset(name for name, (_, s) in agency.providers.items() if s.get("read_only")),
         accept=(),
         enforce=session.request.enforce,
+        released=agency.data.get("released", {}),
+        rebuilt="all" in session.request.enforce,
     )
 
 

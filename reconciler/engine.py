@@ -19,6 +19,7 @@ from reconciler import past, rollback, runner, seen
 from reconciler.changes import Change, Plan, TenantPlan
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.errors import StalePlan
+from reconciler.identities import together
 from reconciler.journal import Journal, Run, identity
 from reconciler.removed import placed, removed
 from reconciler.results import Checked, Result, TenantResult
@@ -67,7 +68,7 @@ def plan(request: Request) -> Plan:
         across = session.across([found.tenant for outward, found in parts if outward])
         tenants = [
             found._replace(findings=in_order([*found.findings, *across.get(found.tenant, ())]))
-            for _, found in sorted(parts, key=lambda part: part[1].tenant)
+            for found in together(sorted((found for _, found in parts), key=lambda found: found.tenant))
         ]
         gone = removed(session, tenants)
         tenants = [placed(found, gone) for found in tenants]
@@ -152,7 +153,7 @@ def _selected(whole: Plan, planned: TenantPlan, permit: Permit) -> TenantPlan | 
         chosen = permit.select(whole, planned)
     except StalePlan as stale:
         return TenantResult(planned.tenant, "stale", not_done=_why(planned, str(stale)), digest=sha)
-    if not chosen.changes and not chosen.steps and not chosen.unfinished:
+    if not chosen.changes and not chosen.steps and not chosen.unfinished and not chosen.takes:
         return TenantResult(planned.tenant, "nothing", digest=sha)
     return chosen
 

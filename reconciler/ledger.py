@@ -4,6 +4,9 @@ The ref's tree holds `ledger.jsonl`: a header, then a line per address with the 
 attribute. A hash could not say which attribute moved, nor which value in a shared record set was ours. While a run is
 at work its intent lies beside it (`journal`), and of a run that was killed it stays: what such a run meant to do is a
 claim, and whoever plans next looks at the live systems for what became of it.
+
+Which live system a line belongs to stands in the header, as one identity per provider (`identities`): a line on its own
+could belong to another system than its neighbours, and 32 characters in each would bury what a change of it says.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Ledger(NamedTuple):
-    """One tenant's ledger. `tip` is the ref's commit (None: there is none yet), `applied` the commit last applied.
+    """One tenant's ledger. `tip` is the ref's commit (None: there is none yet), `applied` the commit last applied,
+    `identities` {provider: the system it was applied to}.
 
     `intent` is the word of a run that has not said what became of it: it is at work, or was killed.
     """
@@ -42,6 +46,7 @@ class Ledger(NamedTuple):
     entries: Mapping[Address, Entry] = {}
     scopes: tuple[tuple[str, Scope], ...] = ()
     intent: Intent | None = None
+    identities: Mapping[str, str] = {}
 
     @property
     def reach(self) -> tuple[tuple[str, Scope], ...]:
@@ -100,7 +105,10 @@ def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[st
         if address.kind not in kinds():
             raise LedgerError(f"{REFS}{tenant} holds a {address.kind!r}, which this version does not know")
         entries[address] = _entry(data)
-    return Ledger(tenant, tip, header["commit"], entries, _scopes(header["scopes"]))
+    identities = header.get("identities", {})
+    if not all(isinstance(identity, str) for identity in identities.values()):
+        raise LedgerError(f"{REFS}{tenant} holds an identity that is none")
+    return Ledger(tenant, tip, header["commit"], entries, _scopes(header["scopes"]), identities=identities)
 
 
 def _scopes(data: Iterable[Any]) -> tuple[tuple[str, Scope], ...]:
@@ -156,7 +164,8 @@ def _resource(address: Address, values: Mapping[str, Any] | None, domain: str) -
 def advanced(ledger: Ledger, record: Record, commit: str) -> Ledger:
     """The ledger after what a run has confirmed."""
     applied = commit if record.whole else ledger.applied
-    return noted(ledger, record.entries, record.scopes)._replace(applied=applied)
+    known = ledger._replace(identities={**ledger.identities, **record.identities})
+    return noted(known, record.entries, record.scopes)._replace(applied=applied)
 
 
 def noted(ledger: Ledger, moved: Mapping[Address, Entry | None], read: Iterable[tuple[str, Scope]]) -> Ledger:
@@ -166,7 +175,9 @@ def noted(ledger: Ledger, moved: Mapping[Address, Entry | None], read: Iterable[
     used = {(address.provider, entry.domain) for address, entry in entries.items()}
     known = {(provider, scope.domain): scope for provider, scope in (*ledger.scopes, *read)}
     scopes = tuple((key[0], known[key]) for key in sorted(used) if key in known)
-    return ledger._replace(entries=entries, scopes=scopes, intent=None)
+    systems = {provider for provider, _ in used}
+    identities = {name: identity for name, identity in ledger.identities.items() if name in systems}
+    return ledger._replace(entries=entries, scopes=scopes, intent=None, identities=identities)
 
 
 def listed(scopes: Iterable[tuple[str, Scope]]) -> list[list[str]]:
@@ -177,7 +188,8 @@ def listed(scopes: Iterable[tuple[str, Scope]]) -> list[list[str]]:
 def text(ledger: Ledger) -> bytes:
     """The content of `ledger.jsonl`."""
     scopes = listed(ledger.scopes)
-    header = {"format": FORMAT, "tenant": ledger.tenant, "commit": ledger.applied, "scopes": scopes}
+    header: dict[str, Any] = {"format": FORMAT, "tenant": ledger.tenant, "commit": ledger.applied, "scopes": scopes}
+    header["identities"] = dict(sorted(ledger.identities.items()))
     lines = [
         header,
         *({"address": str(address), **_values(entry)} for address, entry in sorted(ledger.entries.items())),

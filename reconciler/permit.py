@@ -42,7 +42,7 @@ class Permit(NamedTuple):
             return _with_due(tenant, self._due(tenant.due) if self.due else ())
         alone = {change.address for change in tenant.changes}
         due = [change for change in self._due(tenant.due) if change.address not in alone]
-        return _with_due(tenant._replace(batches=()), due)
+        return _with_due(tenant._replace(batches=(), takes=_held(tenant)), due)
 
     def _due(self, due: Iterable[Change]) -> tuple[Change, ...]:
         return tuple(change for change in due if self.purges or change.action != "purge")
@@ -57,7 +57,7 @@ class Permit(NamedTuple):
         """Of what the reviewed plans show of a tenant; of a tenant in none of them nothing."""
         shown = [found for plan in self.plans for found in plan["tenants"] if found["tenant"] == tenant.tenant]
         if not shown:
-            return tenant._replace(batches=(), due=(), steps=())
+            return tenant._replace(batches=(), due=(), steps=(), takes=frozenset())
         allowed = _shapes(item for found in shown for item in found["changes"])
         for change in tenant.changes:
             if not _is_allowed(change, allowed):
@@ -78,6 +78,12 @@ def _with_due(tenant: TenantPlan, due: Iterable[Change]) -> TenantPlan:
         together[change.address] = change if first is None else first._replace(aim=change.aim, entry=change.entry)
     scopes = {(provider, scope.domain): scope for provider, scope in tenant.scopes}
     return tenant._replace(batches=batches(tuple(together.values()), scopes), due=())
+
+
+def _held(tenant: TenantPlan) -> frozenset[str]:
+    """The providers whose identity the ledger takes though none of the declared changes is made."""
+    kept = {step.address.provider for step in tenant.steps if step.entry is not None}
+    return tenant.takes - ({change.address.provider for change in tenant.changes} - kept)
 
 
 def _left_of(begun: Intent, tenant: TenantPlan) -> bool:

@@ -86,8 +86,9 @@ def plan_tenant(
     compare_all(compiled, base, there, read, facts, draft)
     _let_go(base, wanted, facts, draft)
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
+    whole = [(provider, scope) for provider, scope in asked if (provider, scope.domain) in read]
     compared = Compared(
-        compiled.state, base, there, draft.changes, draft.unmanaged, drift, asked, compiled.rules.retiring
+        compiled.state, base, there, draft.changes, draft.unmanaged, drift, whole, compiled.rules.retiring
     )
     draft.findings += [*planned.check(compared, facts), *_first(compiled, base)]
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler import providers
-from reconciler.apply import Begin, Effect, Live, Outcome, Read, Record, Write
-from reconciler.errors import ProviderError, ReconcilerError, Refused
+from reconciler.apply import Begin, Effect, Identify, Live, Outcome, Read, Record, Write
+from reconciler.errors import Conflict, ProviderError, ReconcilerError, Refused
+from reconciler.providers import _identity
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -31,6 +32,7 @@ class World:
     def __init__(self, agency: Agency, root: Path) -> None:
         self._agency, self._root = agency, root
         self._open: dict[str, Provider] = {}
+        self._ours: dict[str, str] = {}
 
     def provider(self, name: str) -> Provider:
         """The provider called `name`. Raises ProviderError when a secret it needs is not there."""
@@ -53,6 +55,31 @@ class World:
                 answers = dict.fromkeys((scope.domain for scope in asked), _as_provider_error(provider, error))
             found |= {(provider, domain): answer for domain, answer in answers.items()}
         return found
+
+    def identities(self, names: Iterable[str]) -> dict[str, str | ProviderError | None]:
+        """Which system stands behind each provider's name; None: it has no identity yet."""
+        return {name: self._identity(name) for name in names}
+
+    def _identity(self, name: str) -> str | ProviderError | None:
+        try:
+            return _identity.read(name, self.provider(name))
+        except Exception as error:  # noqa: BLE001  (as above)
+            return _as_provider_error(name, error)
+
+    def identify(self, name: str, seen: str | None) -> str | ProviderError:
+        """The identity of a system, once in a run; left there now where none was `seen`. Conflict: it is another."""
+        there = self._ours.get(name) or self._identity(name)
+        if there is None and seen is None:
+            try:
+                there = _identity.leave(name, self.provider(name))
+            except Exception as error:  # noqa: BLE001  (as above)
+                there = _as_provider_error(name, error)
+        if isinstance(there, ProviderError):
+            return there
+        if there is None or seen not in {None, there}:
+            return Conflict(f"{name}: another system stands behind this name since the plan was made")
+        self._ours[name] = there
+        return there
 
     def write(self, batch: Batch) -> Mapping[Address, Mapping[str, Value]] | ProviderError:
         """Apply a batch; the error is the answer when it fails."""
@@ -114,6 +141,7 @@ class Journal(Protocol):
 
 
 Running = Generator[Effect, Any, Outcome]
+Together = Begin | Read | Record  # what is done for many tenants in one go
 
 
 def drive(applies: Iterable[Running], world: World, journal: Journal) -> list[Outcome]:
@@ -132,25 +160,30 @@ def drive(applies: Iterable[Running], world: World, journal: Journal) -> list[Ou
 
 def _advance(
     waiting: list[tuple[Running, Any]], outcomes: list[Outcome], world: World, journal: Journal
-) -> list[tuple[Running, Effect]]:
+) -> list[tuple[Running, Together]]:
     """Send each its answer and perform its writes, up to the next intent, read or outcome."""
-    asked: list[tuple[Running, Effect]] = []
+    asked: list[tuple[Running, Together]] = []
     lost: dict[str, ReconcilerError] = {}
     for apply, answer in waiting:
         try:
             effect = apply.send(answer)
-            while isinstance(effect, Write):
-                lost |= journal.lost()
-                gone = lost.get(effect.tenant)
-                effect = apply.send(gone or world.write(effect.batch))
+            while isinstance(effect, Identify | Write):
+                effect = apply.send(_performed(effect, world, journal, lost))
             asked.append((apply, effect))
         except StopIteration as end:
             outcomes.append(end.value)
     return asked
 
 
+def _performed(effect: Identify | Write, world: World, journal: Journal, lost: dict[str, ReconcilerError]) -> Any:
+    if isinstance(effect, Identify):
+        return world.identify(effect.provider, effect.seen)
+    lost |= journal.lost()
+    return lost.get(effect.tenant) or world.write(effect.batch)
+
+
 def _answer(
-    effect: Effect, live: Live, begun: Mapping[str, ReconcilerError], noted: Mapping[str, ReconcilerError]
+    effect: Together, live: Live, begun: Mapping[str, ReconcilerError], noted: Mapping[str, ReconcilerError]
 ) -> Any:
     if isinstance(effect, Read):
         return {(provider, scope.domain): live[provider, scope.domain] for provider, scope in effect.scopes}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import journal
 from reconciler.errors import LedgerError
+from reconciler.identities import OTHER_SYSTEM
 from reconciler.review import plain
 from reconciler.swap import Commit, Refs
 
@@ -31,7 +32,7 @@ def record(repository: Repository, remote: str | None, found: Plan) -> Plan:
     files: dict[str, bytes | None] = {}
     for tenant in tenants:
         content, before = _content(tenant), known.get(names[tenant.tenant])
-        if not tenant.unread and content != before:
+        if _is_whole(tenant) and content != before:
             files[f"{tenant.tenant}.json"] = content
     if files:
         who = journal.identity(repository)
@@ -49,6 +50,11 @@ def _read(content: bytes | None) -> Mapping[str, str]:
         return {str(key): str(seen) for key, seen in data.items()}
     except (ValueError, AttributeError) as error:
         raise LedgerError(f"{_BASE}{_NAME} cannot be read ({error})") from None
+
+
+def _is_whole(tenant: TenantPlan) -> bool:
+    """Whether all of it was compared: of what was not, nobody can say that its drift is over."""
+    return not tenant.unread and not any(found.code == OTHER_SYSTEM.code for found in tenant.findings)
 
 
 def _marked(tenant: TenantPlan, known: Mapping[str, str], now: str) -> TenantPlan:

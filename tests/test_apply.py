@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import apply as applying
-from reconciler.apply import Begin, Outcome, Read, Record, Write, reached
+from reconciler.apply import Begin, Identify, Outcome, Read, Record, Write
 from reconciler.changes import Step, TenantPlan
 from reconciler.errors import Conflict, ProviderError, Refused, Unreachable
+from reconciler.looking import reached
 from reconciler.model import MISSING, Address, Resource, Scope
 from reconciler.order import batches
 from tests.worlds import (
@@ -73,10 +74,13 @@ class Script:
         self.live, self.failing = live, failing
         self.computed: dict[Address, dict[str, Any]] = {}
         self.blind: ProviderError | None = None
+        self.elsewhere: dict[str, ProviderError] = {}
 
     def __call__(self, effect: Effect) -> Answer:
         if isinstance(effect, Begin | Record):
             return None
+        if isinstance(effect, Identify):
+            return self.elsewhere.get(effect.provider, effect.seen or "made")
         if isinstance(effect, Write):
             error = self.failing.get(effect.batch.scope.domain.partition(".")[0])
             return error or {made.address: self.computed.get(made.address, {}) for made in effect.batch.changes}
@@ -108,9 +112,9 @@ def names(effects: Sequence[Effect]) -> list[str]:
 def test_write_look_note() -> None:
     """Each batch is written, then what was touched is read once, then what is there is noted; the rest is not asked."""
     effects, found = run(planned(change(None, HOME), change(None, JANE)), Script(HOME, JANE))
-    assert names(effects) == ["Begin", "Write", "Read", "Record"]
-    assert isinstance(effects[2], Read)
-    assert effects[2].scopes == ((MAIL, Scope(A, A)),)
+    assert names(effects) == ["Begin", "Identify", "Write", "Read", "Record"]
+    assert isinstance(effects[3], Read)
+    assert effects[3].scopes == ((MAIL, Scope(A, A)),)
     assert outcome(found) == ([A, f"jane@{A}"], {})
     line = recorded(effects)
     assert line.entries == {HOME.address: entry(HOME), JANE.address: entry(JANE)}
@@ -182,10 +186,31 @@ def test_an_error_after_it_was_done_is_settled_by_looking() -> None:
     effects, found = run(
         planned(change(None, HOME), change(None, JANE)), Script(HOME, JANE, a=Unreachable("no answer"))
     )
-    assert names(effects) == ["Begin", "Write", "Read", "Record"]
+    assert names(effects) == ["Begin", "Identify", "Write", "Read", "Record"]
     assert outcome(found) == ([A, f"jane@{A}"], {})
     assert found.errors == ["no answer"]
     assert recorded(effects).whole
+
+
+def test_another_system_is_neither_written_nor_asked() -> None:
+    """Where another system stands behind the name by now, nothing of it is done, nor taken for done; the rest is."""
+    world = Script(HOME, MX)
+    world.elsewhere[MAIL] = Conflict("another system")
+    effects, found = run(planned(change(INFO, None), change(None, MX)), world)
+    assert [batch.provider for batch in written(effects)] == [DNS]
+    assert outcome(found) == ([f"MX/{A}"], {f"info@{A}": "another system"})
+    note = recorded(effects)
+    assert (set(note.entries), note.identities, note.whole) == ({MX.address}, {DNS: "made"}, False)
+
+
+def test_an_identity_alone_is_noted() -> None:
+    """A ledger that has nothing to do takes the identity it lacks, and says so where it could not."""
+    plan = planned()._replace(identities={MAIL: "known", DNS: None}, takes=frozenset({MAIL, DNS}))
+    world = Script()
+    world.elsewhere[DNS] = Refused("no right to write")
+    effects, found = run(plan, world)
+    assert names(effects) == ["Identify", "Identify", "Record"]
+    assert (recorded(effects).identities, found.errors) == ({MAIL: "known"}, ["no right to write"])
 
 
 def test_a_batch_that_is_there_in_part_is_done_in_part() -> None:
@@ -199,7 +224,7 @@ def test_what_is_not_there_afterwards_is_not_done() -> None:
     """A write that was answered well but is not there when read again has failed, and says so."""
     effects, found = run(planned(change(JANE, JANE.having(quota=2))), Script(JANE.having(quota=1)))
     assert outcome(found) == ([], {f"jane@{A}": "written, but not there when read again"})
-    assert names(effects) == ["Begin", "Write", "Read", "Record"]
+    assert names(effects) == ["Begin", "Identify", "Write", "Read", "Record"]
 
 
 def test_a_look_that_fails_confirms_nothing() -> None:

@@ -139,7 +139,7 @@ def test_the_number_of_processes_does_not_depend_on_the_size(many, monkeypatch, 
 def test_statements_of_a_plan_are_per_chunk_of_tenants(many, monkeypatch):
     """Some ten a chunk of forty tenants: these take three chunks."""
     seen = seen_of(monkeypatch, many, "plan")
-    assert 1 <= seen.connections <= 3
+    assert 1 <= seen.connections <= 2 * 3  # what is there, and which system it is
     assert 3 <= len(seen.statements) <= 3 * 14
 
 

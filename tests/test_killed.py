@@ -52,6 +52,7 @@ def guard(owner, name, counts=lambda *arguments: True):
     setattr(owner, name, guarded)
 
 guard(runner.World, "read")
+guard(runner.World, "identify")
 guard(runner.World, "write")
 guard(_session.Session, "commit")
 guard(pathlib.Path, "rename")
@@ -71,17 +72,26 @@ def killed(estate: Estate, number: int) -> bool:
 
 
 def rows(estate: Estate) -> list[str]:
-    """The database row by row, but for the times at which rows were written."""
+    """The database row by row, but for the times at which rows were written; its identity is one of its own."""
     if not estate.database.exists():
         return []
     with closing(sqlite3.connect(estate.database)) as connection:
-        return sorted(re.sub(r"'\d{4}-\d\d-\d\d [\d:]+'", "T", line) for line in connection.iterdump())
+        lines = [re.sub(r"'\d{4}-\d\d-\d\d [\d:]+'", "T", line) for line in connection.iterdump()]
+        return sorted(re.sub(r"'system','[0-9a-f]{32}'", "I", line) for line in lines)
 
 
 def state(estate: Estate) -> dict[str, Any]:
-    """All that is there: rows, zones but for their serials, the ledger but for the commits in it."""
+    """All that is there: rows, zones but for their serials, the ledger but for the commits in it.
+
+    The ledger's identities are those of the live systems.
+    """
     zones = {path.name: path.read_text().splitlines() for path in (estate.root / "var" / "zones").glob("*.zone")}
     ledger = [json.loads(line) for line in estate.git("show", f"{REF}:ledger.jsonl").splitlines()]
+    if ledger[0]["identities"]:
+        with closing(sqlite3.connect(estate.database)) as connection:
+            ((mailhost,),) = connection.execute("SELECT identity FROM reconciler_identity")
+        there = {"mailhost": mailhost, "zones": (estate.root / "var/zones/.reconciler-identity").read_text().strip()}
+        assert ledger[0].pop("identities") == there
     return {
         "rows": rows(estate),
         "zones": {name: sorted(line for line in lines if " SOA " not in line) for name, lines in zones.items()},

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import apply as applying
-from reconciler.apply import Begin, Read, Record, Write
+from reconciler.apply import Begin, Identify, Read, Record, Write
 from reconciler.errors import LedgerError, Locked, Refused, Unreachable
 from reconciler.review import revert
 from tests.worlds import (
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 STORIES = 1600
 FAULTS = {
     Begin: ("crash before", "crash after", "not written", "lost", "twice"),
+    Identify: ("crash before", "crash after", "refused"),
     Write: ("crash before", "crash after", "refused", "lost", "taken over", "taken over unseen"),
     Read: ("crash before", "crash after", "failed", "short"),
     Record: ("crash before", "crash after", "not written", "lost", "twice"),
@@ -109,6 +110,9 @@ class Run:
 
     def record(self, effect: Record, fault: str) -> Exception | None:
         return self.moved(lambda: self.world.record([effect]), fault)
+
+    def identify(self, effect: Identify, fault: str) -> Any:
+        return Refused("no") if fault == "refused" else self.world.identify(effect.provider, effect.seen)
 
     def write(self, effect: Write, fault: str) -> Any:
         """Nothing that Git declares is taken out; whoever sees that he was taken over writes nothing."""

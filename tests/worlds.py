@@ -139,6 +139,7 @@ class World(runner.World):
     """
 
     def __init__(self, *live: Resource) -> None:
+        self._ours: dict[str, str] = {}
         self.ledger, self.tip = ledger.Ledger(TENANT), 0
         self.intent: bytes | None = None
         self.records: list[Record] = []

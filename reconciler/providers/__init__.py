@@ -44,6 +44,18 @@ class Provider(Protocol):
         Conflict (nothing was written) when live has moved, another ProviderError when the outcome is unknown.
         """
 
+    def identity(self) -> str | None:
+        """What was left there by `identify`: whose ledger this system belongs to. None: nothing yet.
+
+        It makes nothing: a database or folder that is not there has none. Raises ProviderError as `read` does.
+        """
+
+    def identify(self, identity: str) -> None:
+        """Leave it there for good, where a move or a backup of what is live takes it along. Durable when it returns.
+
+        The same once more changes nothing; raises Conflict where another one is.
+        """
+
     def close(self) -> None:
         """Let go of connections and files; safe to call twice."""
 

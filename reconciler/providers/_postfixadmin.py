@@ -66,6 +66,7 @@ TABLES = {
     "reconciler_purged": Table("domain {name} NOT NULL, username {name} NOT NULL, maildir {name} NOT NULL", "domain"),
     "reconciler_dkim_signing": Table("author {name}, dkim_id {name}, PRIMARY KEY (author, dkim_id)"),
 }
+IDENTITY = {"reconciler_identity": Table("part {name} PRIMARY KEY, identity {name} NOT NULL")}
 
 
 class DomainRow(NamedTuple):
@@ -180,6 +181,12 @@ def read(
             if rows is not None:  # a collation may find more than was asked for
                 rows[table].append(row._make(values))
     return {domain: _understood(domain, rows, how) for domain, rows in found.items()}
+
+
+def identity_of(session: Session) -> str | None:
+    """Of `reconciler_identity`, which is there."""
+    rows = session.select("SELECT identity FROM reconciler_identity WHERE part IN (…)", ["system"])
+    return rows[0][0] if rows else None
 
 
 def _text(value: Any) -> str:

@@ -79,12 +79,13 @@ class Memory:
         self._name, self._file = name, file
         self._fail_before, self._fail_after = fail_before, fail_after
         self._lock = threading.Lock()
+        self._identity: str | None = None
 
     def read(self, scopes: Sequence[Scope]) -> Mapping[str, tuple[Resource, ...] | ProviderError]:
         """Every domain asked; records at or below its name."""
         found: dict[str, list[Resource]] = {scope.domain: [] for scope in scopes}
         with self._lock:
-            things = self._load()
+            things, _ = self._load()
         for thing in things.values():
             for domain in _domains(thing):
                 if domain in found:
@@ -95,11 +96,24 @@ class Memory:
         """One change after another on a copy that takes the world's place at the end."""
         with self._lock, self._alone():
             _raise(self._fail_before(batch))
-            things = self._load()
+            things, identity = self._load()
             made = {change.address: self._change(things, change, batch) for change in batch.changes}
-            self._save(things)
+            self._save(things, identity)
             _raise(self._fail_after(batch))
         return {address: computed for address, computed in made.items() if computed}
+
+    def identity(self) -> str | None:
+        """Of the world, which has one once it was given one."""
+        with self._lock:
+            return self._load()[1]
+
+    def identify(self, identity: str) -> None:
+        """The first one stays."""
+        with self._lock, self._alone():
+            things, there = self._load()
+            if there not in {None, identity}:
+                raise Conflict(f"{self._name}: this world has another identity")
+            self._save(things, identity)
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -172,31 +186,36 @@ class Memory:
         finally:
             os.close(folder)
 
-    def _load(self) -> Things:
+    def _load(self) -> tuple[Things, str | None]:
+        """What is there, and the identity. A file is a list of things; with an identity that list stands beside it."""
         if self._file is None:
-            return dict(self.things)
+            return dict(self.things), self._identity
         try:
             if self._file.exists() and not self._file.is_file():
                 raise Refused(f"{self._name}: {self._file} is no regular file")
-            lines = json.loads(self._file.read_text(encoding="utf-8"))
-            return {thing.address: thing for thing in (self._thing(*line) for line in lines)}
+            data = json.loads(self._file.read_text(encoding="utf-8"))
+            lines, identity = (data, None) if isinstance(data, list) else (data["things"], data["identity"])
+            return {thing.address: thing for thing in (self._thing(*line) for line in lines)}, identity
         except FileNotFoundError:
-            return {}
+            return {}, None
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise Unreachable(f"{self._name}: {self._file} cannot be read: {error}") from error
 
     def _thing(self, kind: str, name: str, domain: str, attributes: dict[str, Value]) -> Resource:
         return kinds()[kind].resource(self._name, name, attributes, domain=str(domain))
 
-    def _save(self, things: Things) -> None:
+    def _save(self, things: Things, identity: str | None) -> None:
         if self._file is None:
+            self._identity = identity
             self.things.clear()
             self.things.update(things)
             return
         lines = [[t.address.kind, t.address.name, t.domain, t.attributes] for _, t in sorted(things.items())]
+        text = "[\n" + ",\n".join(map(json.dumps, lines)) + "\n]"
+        text = text if identity is None else f'{{"identity": {json.dumps(identity)}, "things": {text}}}'
         fresh = self._file.with_name(f"{self._file.name}.new")
         try:
-            fresh.write_text("[\n" + ",\n".join(map(json.dumps, lines)) + "\n]\n", encoding="utf-8")
+            fresh.write_text(f"{text}\n", encoding="utf-8")
             fresh.replace(self._file)
         except OSError as error:
             raise Unreachable(f"{self._name}: {self._file} cannot be written: {error}") from error

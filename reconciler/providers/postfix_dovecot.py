@@ -16,6 +16,7 @@ that it does not know stay as they are. Passwords belong to their owners: no sto
     reconciler_dkim_signing  author (the bare domain), dkim_id: one row per selector
     reconciler_purged      domain, username, maildir: what purged mailboxes leave on disk. A mailbox made later under
                            such a name gets a folder of its own: nobody reads the mail of whoever had it before
+    reconciler_identity    part ('system'), identity: one row, by which a ledger knows the database again
 
 active: mailbox and self alias active. paused: both inactive, so that mail is refused at RCPT. blocked, and every
 shared mailbox: mail arrives, nobody logs in. `login_block` says how: `side_table` (default) sets login_enabled = 0,
@@ -34,9 +35,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import ProviderError
+from reconciler.errors import Conflict, ProviderError
 from reconciler.providers import _dkim, _doveadm, _shapes, _sql
-from reconciler.providers._postfixadmin import TABLES, How, read
+from reconciler.providers._postfixadmin import IDENTITY, TABLES, How, identity_of, read
 from reconciler.providers._writing import Writing
 
 if TYPE_CHECKING:
@@ -130,6 +131,24 @@ class PostfixDovecot:
                 self._doveadm.share(rights)
                 _told(session, rights)
         return {address: {"public": pair.public} for address, pair in made.items()}
+
+    def identity(self) -> str | None:
+        """The one row of its table, which is made when it gets one."""
+        with self._database.session(write=False) as session:
+            return None if session.missing(IDENTITY) else identity_of(session)
+
+    def identify(self, identity: str) -> None:
+        """One row: its key lets nobody else make another."""
+        with self._database.session(write=True) as session:
+            session.make(IDENTITY)
+            session.begin(write=True)
+            there = identity_of(session)
+            if there is None:
+                row = {"part": "system", "identity": identity}
+                session.write("INSERT INTO reconciler_identity (part, identity) VALUES (:part, :identity)", [row])
+                session.commit()
+            elif there != identity:
+                raise Conflict(f"{self._how.provider}: the database has another identity")
 
     def close(self) -> None:
         """Nothing is held open."""

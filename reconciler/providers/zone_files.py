@@ -2,7 +2,7 @@
 
 Records that nobody declared, comments and layout survive; the SOA serial moves once per batch. A zone is written
 beside its file and renamed over it, so that a server reads the old one or the new one. Writers take turns by a lock
-on the folder. `reload` tells NSD, Knot or BIND afterwards.
+on the folder. `reload` tells NSD, Knot or BIND afterwards. The folder's identity is the file `.reconciler-identity`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.errors import Missing, ProviderError, Refused, Unreachable
+from reconciler.errors import Conflict, Missing, ProviderError, Refused, Unreachable
 from reconciler.providers import _shapes, _zone_text
 from reconciler.providers._master import Odd
 
@@ -35,6 +35,7 @@ OPTIONAL = frozenset({"control", "nameservers", "read_only", "reload"})
 
 _ZONE = re.compile(r"[a-z0-9_](?:[a-z0-9_-]|\.(?!\.))*")
 _FRESH = ".reconciler-new"  # no zone's name in it: servers and their globs pass it by
+_IDENTITY = ".reconciler-identity"  # the same
 _PATIENCE = 30  # seconds a server may take to answer a reload
 _RELOAD = {
     "bind": ("rndc", "reload"),
@@ -97,6 +98,20 @@ class ZoneFiles:
             if self._reload:
                 self._tell(path, zone, folder, text)
         return {}
+
+    def identity(self) -> str | None:
+        """The file beside the zones."""
+        text = self._text(self._directory / _IDENTITY)
+        return None if text is None else text.strip()
+
+    def identify(self, identity: str) -> None:
+        """A file of its own, whole or not at all."""
+        with self._turn() as folder:
+            there = self.identity()
+            if there is None:
+                self._write(self._directory / _IDENTITY, folder, f"{identity}\n")
+            elif there != identity:
+                raise Conflict(f"{self._name}: {self._directory} has another identity")
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -31,7 +31,7 @@ SIGNS = {
     "purge": ("-", "bold red"),
 }
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_USELESS_TO_ACCEPT = {"PL211", "PL216", "PL217", "PL218"}  # the change could not be made all the same
+_USELESS_TO_ACCEPT = {"PL211", "PL216", "PL217", "PL218", "PL306"}  # it could not be made all the same
 _DIFFERS = 3  # files named before "and N more"
 
 

@@ -10,8 +10,10 @@ The samples hold every kind of a side; what a backend does not store (`Provider.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -253,6 +255,50 @@ class Contract:
             name = computed[address.kind]
             assert answer[address][name] == live[address].get(name)
             assert answer[address][name].startswith("v=DKIM1; ")
+
+    def test_an_identity_is_left_once(self, world: World, provider: Provider) -> None:
+        """None at first; what was left there is found by everybody, and no other takes its place."""
+        assert provider.identity() is None
+        provider.identify("a" * 32)
+        provider.identify("a" * 32)
+        with pytest.raises(Conflict):
+            world.connect().identify("b" * 32)
+        assert (provider.identity(), world.connect().identity()) == ("a" * 32, "a" * 32)
+
+    def test_an_identity_is_no_thing(self, world: World, provider: Provider, filled: list[Resource]) -> None:
+        """Writing leaves none, leaving one moves nothing that is live, and writing goes on beside it."""
+        before = read(provider)
+        assert provider.identity() is None
+        provider.identify("a" * 32)
+        assert read(world.connect()) == before
+        apply(provider, OURS, *(change(before[thing.address], None) for thing in reversed(filled)))
+        assert (read(provider), world.connect().identity()) == ({}, "a" * 32)
+
+    def test_of_two_identities_one_stays(self, world: World) -> None:
+        """Two runs that meet in a new system: one leaves its own, the other is told."""
+        names = ["a" * 32, "b" * 32]
+        start = Barrier(len(names))
+
+        def leave(identity: str) -> bool:
+            provider = world.connect()
+            start.wait()
+            try:
+                provider.identify(identity)
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            left = list(pool.map(leave, names))
+        assert sorted(left) == [False, True]
+        assert world.connect().identity() == names[left.index(True)]
+
+    def test_an_identity_that_cannot_be_read_is_an_error(self, world: World, filled: list[Resource]) -> None:
+        """A system that cannot be asked is not one without an identity."""
+        world.sever()
+        for ask in (world.connect().identity, lambda: world.connect().identify("a" * 32)):
+            with pytest.raises(ProviderError):
+                ask()
 
     def test_closing_twice(self, provider: Provider, filled: list[Resource]) -> None:
         """A provider can be closed twice."""

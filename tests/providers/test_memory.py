@@ -146,6 +146,15 @@ def test_a_file_that_is_no_world_is_unreachable(tmp_path: Path, text: str) -> No
             act()
 
 
+def test_a_file_without_an_identity_still_reads(tmp_path: Path) -> None:
+    """A plain list of things is a world that has none yet; given one, it holds the same things."""
+    (tmp_path / "world.json").write_text('[["domain", "a.example", "a.example", {"alias_of": null}]]')
+    world = memory.connect(NAME, {"file": "world.json"}, str(tmp_path))
+    assert world.identity() is None
+    world.identify("a" * 32)
+    assert_live(world, OURS, [DOMAIN])
+
+
 def test_a_place_where_no_file_can_be_is_an_error(tmp_path: Path) -> None:
     """A pipe is not opened, a folder that cannot be made is told."""
     os.mkfifo(tmp_path / "pipe")

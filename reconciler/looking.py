@@ -1,0 +1,46 @@
+"""What a look at live says of a change: whether it was made, and what the ledger then notes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.model import MISSING, Computed, references
+
+if TYPE_CHECKING:
+    from reconciler.changes import Change
+    from reconciler.model import Entry, Resource
+
+
+def reached(change: Change, live: Resource | None) -> bool:
+    """Whether live is as the change aims; neighbours in a shared set do not matter."""
+    for row in change.kind.compared:
+        elements = row.elements(change.address.name)
+        aim = MISSING if change.aim is None else change.aim.get(row.name)
+        there = MISSING if live is None else live.get(row.name)
+        if elements is not None and elements.shared:
+            ours = {} if aim is MISSING else elements.split(aim)
+            was = {} if change.live is None else elements.split(change.live.get(row.name))
+            parts = {} if there is MISSING else elements.split(there)
+            if any(parts.get(key) != ours.get(key) for key in {*ours, *was}):
+                return False
+        elif change.aim is None:
+            if live is not None and not has_shared(change):
+                return False
+        elif aim is not MISSING and not isinstance(aim, Computed) and aim != there:
+            return False
+    return True
+
+
+def has_shared(change: Change) -> bool:
+    """Whether a part of the thing has neighbours that are not ours."""
+    found = [row.elements(change.address.name) for row in change.kind.attributes]
+    return any(elements is not None and elements.shared for elements in found)
+
+
+def confirmed(change: Change, live: Resource | None) -> Entry | None:
+    """The ledger line, with what was really seen of computed and referring values."""
+    if change.entry is None or live is None or change.aim is None:
+        return change.entry
+    computed = {row.name: live.get(row.name) for row in change.kind.attributes if row.computed}
+    referring = {name: change.aim.get(name) for name, said in change.entry.said.items() if references(said)}
+    return change.entry._replace(seen={**change.entry.seen, **computed, **referring})
