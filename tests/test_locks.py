@@ -217,11 +217,11 @@ def test_who_has_watched_it_stand_still_for_a_lease_takes_over(estate: Estate) -
 
 def test_a_sign_of_life_keeps_the_lock(estate: Estate) -> None:
     """Whoever watches a ref that moves never takes over, however long it waits."""
-    elsewhere(estate, lease=2)
+    elsewhere(estate, lease=3)
     with waiting(estate, "4") as second:
         while second.poll() is None:
             estate.git("update-ref", REF, estate.git("commit-tree", f"{REF}^{{tree}}", "-p", REF, "-m", "at work"))
-            time.sleep(0.5)
+            time.sleep(0.3)
         assert second.returncode == 5
 
 
@@ -233,7 +233,7 @@ def test_a_holder_gives_signs_of_life(estate: Estate) -> None:
         code, found = first.end()
     assert (code, found["northwind"]["result"]) == (0, "applied")
     subjects = [line.partition(":")[0] for line in estate.git("log", "--format=%s", REF).splitlines()]
-    assert subjects == ["applied " + estate.head, "at work", "intent"]
+    assert (subjects[0], {*subjects[1:-1]}, subjects[-1]) == (f"applied {estate.head}", {"at work"}, "intent")
 
 
 @pytest.mark.parametrize("place", ["lost", "write"])
