@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _RUNS = "refs/reconciler/run/"
 _NOBODY = "0" * 40
 _INSTANT = 0.5  # seconds, far longer than Git holds the lock of a ref
+_DAY = 24 * 3600  # seconds
 _QUIETLY = (
     "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=", "--no-prune", "--show-forced-updates",
 )  # fmt: skip
@@ -64,7 +65,7 @@ class Refs:
         lines = b"".join(_import(prefix, who, commit) for commit in commits)
         try:
             self._repository.git("fast-import", "--quiet", "--force", "--date-format=now", stdin=lines)
-            made = {name.removeprefix(prefix): tip for name, tip in self._repository.refs(prefix).items()}
+            made, litter = self._made(prefix)
             left: Iterable[str] = made
             try:
                 parents = {commit.tenant: commit.parent for commit in commits}
@@ -72,7 +73,7 @@ class Refs:
                 here = {tenant: parent for tenant, parent in parents.items() if tenant not in refused}
                 left = refused = refused | self._move(prefix, made, here)
             finally:
-                self._delete(prefix, left)
+                self._delete([*litter, *(f"{prefix}{tenant}" for tenant in left)])
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
         return {tenant: tip for tenant, tip in made.items() if tenant not in refused}, refused
@@ -126,12 +127,18 @@ class Refs:
                 raise LedgerError(f"the ledger was not written: {done.stderr.strip()}")
             arrived += [tenant for tenant in moved if now.get(f"{self._base}{tenant}") == made[tenant]]
             refused |= {tenant: _moved() for tenant in moved if tenant not in arrived}
-        self._delete(prefix, arrived)
+        self._delete(f"{prefix}{tenant}" for tenant in arrived)
         return refused
 
-    def _delete(self, prefix: str, tenants: Iterable[str]) -> None:
-        """The run's refs of what was not moved."""
-        lines = "".join(f"delete {prefix}{tenant}\n" for tenant in tenants)
+    def _made(self, prefix: str) -> tuple[dict[str, str], list[str]]:
+        """{tenant: what this run made}, and what runs that were killed have left here for a day or longer."""
+        shape = "--format=%(refname) %(objectname) %(committerdate:unix)"
+        lines = [line.split() for line in self._repository.git("for-each-ref", shape, _RUNS).decode().splitlines()]
+        made = {name.removeprefix(prefix): tip for name, tip, *_ in lines if name.startswith(prefix)}
+        return made, [name for name, _, *at in lines if at and int(at[0]) < time.time() - _DAY]
+
+    def _delete(self, names: Iterable[str]) -> None:
+        lines = "".join(f"delete {name}\n" for name in names)
         if lines:
             self._repository.git("update-ref", "--stdin", stdin=lines.encode())
 

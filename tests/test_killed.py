@@ -139,6 +139,20 @@ def test_a_first_apply_killed_anywhere(tmp_path: Path) -> None:
     assert met["noted"] >= 1
 
 
+def test_what_killed_runs_leave_is_swept_up(tmp_path: Path) -> None:
+    """Refs of a run that never came to move them go a day later; those of a run that may be at work stay."""
+    estate = make(tmp_path / "estate", northwind())
+    for name, day in (("old", "2026-01-01T00:00:00Z"), ("new", "")):
+        dated = {**os.environ, "GIT_COMMITTER_DATE": day}
+        command = ["git", "commit-tree", "HEAD^{tree}", "-m", "intent"]
+        made = subprocess.run(command, cwd=estate.root, env=dated, capture_output=True, text=True, check=True)
+        estate.git("update-ref", f"refs/reconciler/run/{name}/northwind", made.stdout.strip())
+    estate.applied({})
+    assert (
+        estate.git("for-each-ref", "--format=%(refname)", "refs/reconciler/run") == "refs/reconciler/run/new/northwind"
+    )
+
+
 def test_a_later_apply_with_a_remote_killed_anywhere(tmp_path: Path) -> None:
     """Boxes made, changed and retired, an alias gone; also between what the remote has and what this clone has."""
     estate = make(tmp_path / "one" / "estate", northwind())
