@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.changes import Change, Facts, Step, TenantPlan
+from reconciler.claims import UNFINISHED
 from reconciler.errors import LedgerError, ProviderError, Unreachable
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.identities import meet
@@ -25,6 +26,12 @@ REWRITTEN = Rule(
     "error",
     "The ledger's history was rewritten",
     "Find out who did it and restore its ref from another clone; or, to take it as it is, delete the ref here.",
+)
+AT_WORK = Rule(
+    "PL308",
+    "warning",
+    "Somebody is at work on it",
+    "Wait for it, `apply --wait SECONDS` does. If it will not come back, break its lock: `reconciler unlock`.",
 )
 NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref from a backup or another clone.")
 
@@ -75,9 +82,12 @@ class _Draft:
             base, intent = met.base(ledger.entries), met.intent(ledger.intent)
             found = plan_tenant(self.compiled, base, met.live(live), self.asked, facts, intent)
             found = met.completed(found, ledger.entries, facts)
-        return self._located(found)._replace(
-            applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=self.session.locked(self.ledger)
-        )
+        locked = self.session.locked(self.ledger)
+        if locked:  # it has not said what came of it, because it goes on
+            others = [f for f in found.findings if f.code != UNFINISHED.code]
+            origin = Origin(f"tenants/{found.tenant}/tenant.yaml", line=1, column=1)
+            found = found._replace(findings=(*others, AT_WORK.at(found.tenant, f"{locked}.", origin)))
+        return self._located(found)._replace(applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked)
 
     def _located(self, found: TenantPlan) -> TenantPlan:
         """With the lines of changes, ledger lines and findings looked up, while the documents are at hand."""

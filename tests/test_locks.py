@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.estates import BOXES, ROOT, Estate, contoso, dns, mail, make, northwind
+from tests.estates import BOXES, ROOT, Estate, codes, contoso, dns, mail, make, northwind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +129,7 @@ def test_one_of_two_is_told_who_is_at_work(estate: Estate) -> None:
         assert f"run {run} by Anna Ops <anna@agency.example>" in found["error"]
         assert f"process {first.process.pid} is at work on it since" in found["error"]
         assert estate.world() == before
+        assert codes(estate.one()["findings"]) == {"PL308"}
         assert estate.run("log", "--format", "json").json["runs"][0]["tenants"][0]["result"] == "at work"
         assert first.end()[0] == 0
     assert estate.run("plan", "--exit-code").code == 0
