@@ -114,6 +114,8 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
     if entries or begun or plan.unfinished or work.identities:
         done, failed = tuple(work.outcome.done), tuple(work.outcome.failed)
         unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed, work.unseen, work.identities)
+        if isinstance(unwritten, Locked) and not begun:
+            return work.given_up(unwritten)
         if unwritten is not None:
             work.outcome.errors.append(f"{unwritten}; the next run looks what was made")
     return work.outcome
@@ -231,17 +233,18 @@ class _Work:
                 self.outcome.done.append(change)
                 self.entries[change.address] = confirmed(change, found.get(change.address))
             else:
-                self.unseen |= problem is not None or change.address in self.late
                 self._fail(change, why if problem is None else f"{why}; reading again: {problem}")
-                self._claim(change, found.get(change.address))
+                started = self._claim(change, found.get(change.address))
+                self.unseen |= problem is not None or (change.address in self.late and not started)
 
-    def _claim(self, change: Change, live: Resource | None) -> None:
+    def _claim(self, change: Change, live: Resource | None) -> bool:
         """What we made in part is ours: the ledger notes it as it is, so that the next run finishes it."""
         started = change.live is None and live is not None and change.address not in self.foreign
         if started and live is not None and change.entry is not None and not has_shared(change):
             there = {row.name: live.get(row.name) for row in change.kind.compared if row.name in change.entry.said}
             said = {name: value for name, value in {**change.entry.said, **there}.items() if value is not MISSING}
             self.entries[change.address] = change.entry._replace(said=said)
+        return started
 
 
 def _waits(resource: Resource | None) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from reconciler import apply as applying
 from reconciler.apply import Begin, Identify, Outcome, Read, Record, Write
 from reconciler.changes import Step, TenantPlan
-from reconciler.errors import Conflict, ProviderError, Refused, Unreachable
+from reconciler.errors import Conflict, Locked, ProviderError, Refused, Unreachable
 from reconciler.looking import reached
 from reconciler.model import MISSING, Address, Resource, Scope
 from reconciler.order import batches
@@ -135,6 +135,13 @@ def test_steps_alone_write_nothing() -> None:
     assert names(effects) == ["Record"]
     assert recorded(effects).entries == {JANE.address: entry(JANE)}
     assert run(planned(), Script()) == ([], Outcome("acme"))
+
+
+def test_steps_that_somebody_else_took_meanwhile_are_no_error() -> None:
+    """Two that plan at once and have nothing to write: one notes it, for the other the tenant is locked."""
+    adopt = Step(JANE.address, "adopt", entry(JANE))
+    _, found = run(planned(steps=[adopt]), lambda _effect: Locked("somebody else has applied it"))
+    assert (found.locked, found.done, found.errors) == (True, [], ["somebody else has applied it"])
 
 
 def test_a_new_key_reaches_its_record() -> None:
