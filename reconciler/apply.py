@@ -7,73 +7,22 @@ on. After an error nothing is repeated blindly: live is read again and each chan
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import resolve
+from reconciler.effects import Begin, Effect, Identify, Live, Read, Record, Write
 from reconciler.errors import Conflict, Locked, Missing, ProviderError, ReconcilerError, Refused
 from reconciler.looking import confirmed, has_shared, reached
-from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
+from reconciler.model import MISSING, Address, Computed, Entry, Resource, Value, references
 from reconciler.order import dependencies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable, Mapping
 
     from reconciler.changes import Batch, Change, TenantPlan
 
-Live = Mapping[tuple[str, str], tuple[Resource, ...] | ProviderError]
 
-
-class Begin(NamedTuple):
-    """Note what will be done, before anything is, and take the tenant. Answer: None, or the Locked or LedgerError."""
-
-    plan: TenantPlan
-
-
-class Identify(NamedTuple):
-    """See that a live system is the one `seen`; leave an identity where it has none. Answer: it, or ProviderError."""
-
-    provider: str
-    seen: str | None
-
-
-class Write(NamedTuple):
-    """Write a batch. Answer: the computed attributes of what was made, or the error. One that is no ProviderError says
-    that the tenant is ours no more, and that nothing was written.
-    """
-
-    tenant: str
-    batch: Batch
-
-
-class Read(NamedTuple):
-    """Read scopes again. Answer: `Live`, by (provider, domain)."""
-
-    scopes: tuple[tuple[str, Scope], ...]
-
-
-class Record(NamedTuple):
-    """Write to the ledger what was confirmed (None: forget the line), and what became of each change.
-
-    `unseen`: of some nobody could see what became, so the intent stays a claim. Answer: None, or the error that says
-    why it is not noted.
-    """
-
-    tenant: str
-    entries: Mapping[Address, Entry | None]
-    scopes: tuple[tuple[str, Scope], ...]
-    done: tuple[Change, ...] = ()
-    failed: tuple[tuple[Change, str], ...] = ()
-    unseen: bool = False
-    identities: Mapping[str, str] = {}
-
-    @property
-    def whole(self) -> bool:
-        return not self.failed
-
-
-Effect = Begin | Identify | Write | Read | Record
 _DEFINITE = (Refused, Missing, Conflict)  # errors that say that nothing was written
 
 

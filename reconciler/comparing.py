@@ -21,8 +21,8 @@ from reconciler.thing import Context, Outcome
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.apply import Live
     from reconciler.compile import Compiled
+    from reconciler.effects import Live
     from reconciler.findings import Finding
 
 

@@ -15,8 +15,8 @@ from reconciler.plan import plan_tenant, scopes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.apply import Live
     from reconciler.compile import Compiled
+    from reconciler.effects import Live
     from reconciler.model import Address, Entry
     from reconciler.session import Session
     from reconciler.tenant_files import Tenant

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Severity = Literal["error", "warning", "info"]
+_FINAL = {"PL211", "PL216", "PL217", "PL218", "PL304", "PL306"}  # accepted, it could not be made all the same
 
 
 class Origin(NamedTuple):
@@ -34,6 +35,11 @@ class Finding(NamedTuple):
     summary: str  # constant per code, so that people learn it; holds no user data
     detail: str  # what, why it matters, what to do
     origin: Origin
+
+    @property
+    def can_be_accepted(self) -> bool:
+        """Whether it refuses something that an acceptance would let through."""
+        return self.severity == "error" and not self.is_input and self.code not in _FINAL
 
     @property
     def is_input(self) -> bool:

@@ -23,8 +23,8 @@ from reconciler.findings import Origin, Rule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from reconciler.apply import Live
     from reconciler.changes import Intent
+    from reconciler.effects import Live
     from reconciler.findings import Finding
     from reconciler.model import Address, Entry
 

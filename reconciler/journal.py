@@ -31,8 +31,8 @@ from reconciler.swap import Commit, Refs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.apply import Record
     from reconciler.changes import Change, Intent, TenantPlan
+    from reconciler.effects import Record
     from reconciler.errors import ReconcilerError
     from reconciler.history import Repository
 

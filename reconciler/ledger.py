@@ -23,7 +23,7 @@ from reconciler.model import Address, Computed, Entry, Resource, Scope, Value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from reconciler.apply import Record
+    from reconciler.effects import Record
     from reconciler.history import Repository
 
 FORMAT, INTENT_FORMAT = "reconciler.ledger/1", "reconciler.intent/1"

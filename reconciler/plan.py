@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from reconciler.apply import Live
     from reconciler.changes import Intent
     from reconciler.compile import Compiled
+    from reconciler.effects import Live
     from reconciler.model import Address, Entry, Resource, Scope
 
 DROPPED = Rule(

@@ -135,7 +135,7 @@ def _acceptances(plan: Plan) -> tuple[Data, ...]:
     """An entry for each refusal that can be accepted, with its tenant; limits up to the very number."""
     found = []
     for tenant in plan.tenants:
-        refusals = {(f.code, f.subject): f for f in tenant.findings if f.severity == "error" and not f.is_input}
+        refusals = {(f.code, f.subject): f for f in tenant.findings if f.can_be_accepted}
         found += [_entry(tenant.tenant, finding, plan.as_of) for finding in refusals.values()]
     return tuple(found)
 

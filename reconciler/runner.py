@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from reconciler import providers
-from reconciler.apply import Begin, Effect, Identify, Live, Outcome, Read, Record, Write
+from reconciler.apply import Outcome
+from reconciler.effects import Begin, Effect, Identify, Live, Read, Record, Write
 from reconciler.errors import Conflict, ProviderError, ReconcilerError, Refused
 from reconciler.providers import _identity
 

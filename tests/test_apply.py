@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import apply as applying
-from reconciler.apply import Begin, Identify, Outcome, Read, Record, Write
+from reconciler.apply import Outcome
 from reconciler.changes import Step, TenantPlan
+from reconciler.effects import Begin, Identify, Read, Record, Write
 from reconciler.errors import Conflict, Locked, ProviderError, Refused, Unreachable
 from reconciler.looking import reached
 from reconciler.model import MISSING, Address, Resource, Scope
@@ -38,8 +39,8 @@ from tests.worlds import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from reconciler.apply import Effect, Live
     from reconciler.changes import Batch, Change
+    from reconciler.effects import Effect, Live
 
 A, B = "a.example", "b.example"
 HOME, OTHER, JANE, TOM = domain(A), domain(B), mailbox(f"jane@{A}"), mailbox(f"tom@{A}")

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterator, Mapping, Sequence
 
-    from reconciler.apply import Live
     from reconciler.changes import Batch, Change, Step, TenantPlan
+    from reconciler.effects import Live
     from reconciler.model import Address, Entry
 
 pytestmark = pytest.mark.fuzz

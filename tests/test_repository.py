@@ -49,6 +49,7 @@ CORE = (
     {"parts", "wording", "mta_sts"},
     {"kinds"},
     {"results"},
+    {"effects"},
     {"changes"},
     {"model", "canonical"},
     {"errors"},

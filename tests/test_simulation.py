@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import apply as applying
-from reconciler.apply import Begin, Identify, Read, Record, Write
+from reconciler.effects import Begin, Identify, Read, Record, Write
 from reconciler.errors import LedgerError, Locked, Refused, Unreachable
 from reconciler.review import revert
 from tests.worlds import (
@@ -38,8 +38,8 @@ from tests.worlds import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from reconciler.apply import Effect, Live
     from reconciler.changes import TenantPlan
+    from reconciler.effects import Effect, Live
 
 STORIES = 1600
 FAULTS = {

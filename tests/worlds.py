@@ -30,7 +30,8 @@ from reconciler.providers.memory import Memory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from reconciler.apply import Live, Outcome, Record
+    from reconciler.apply import Outcome
+    from reconciler.effects import Live, Record
     from reconciler.errors import ReconcilerError
 
 T = TypeVar("T")

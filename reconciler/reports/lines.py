@@ -31,7 +31,6 @@ SIGNS = {
     "purge": ("-", "bold red"),
 }
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_USELESS_TO_ACCEPT = {"PL211", "PL216", "PL217", "PL218", "PL306"}  # it could not be made all the same
 _DIFFERS = 3  # files named before "and N more"
 
 
@@ -182,7 +181,7 @@ def findings(found: Sequence[Finding]) -> Iterator[Line]:
         known = finding.is_input and finding.subject in finding.detail
         subject = "" if known else f"{visible(finding.subject)}: "
         yield ((f"      {subject}{visible(finding.detail)}", ""),)
-        if finding.severity == "error" and not finding.is_input and finding.code not in _USELESS_TO_ACCEPT:
+        if finding.can_be_accepted:
             yield ((f"      to accept it: {acceptance(finding)}", "dim"),)
 
 

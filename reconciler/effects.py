@@ -1,0 +1,65 @@
+"""What an apply asks for, one step at a time; a driver performs it and sends the answer back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.errors import ProviderError
+from reconciler.model import Address, Entry, Resource, Scope
+
+if TYPE_CHECKING:
+    from reconciler.changes import Batch, Change, TenantPlan
+
+Live = Mapping[tuple[str, str], tuple[Resource, ...] | ProviderError]
+
+
+class Begin(NamedTuple):
+    """Note what will be done, before anything is, and take the tenant. Answer: None, or the Locked or LedgerError."""
+
+    plan: TenantPlan
+
+
+class Identify(NamedTuple):
+    """See that a live system is the one `seen`; leave an identity where it has none. Answer: it, or ProviderError."""
+
+    provider: str
+    seen: str | None
+
+
+class Write(NamedTuple):
+    """Write a batch. Answer: the computed attributes of what was made, or the error. One that is no ProviderError says
+    that the tenant is ours no more, and that nothing was written.
+    """
+
+    tenant: str
+    batch: Batch
+
+
+class Read(NamedTuple):
+    """Read scopes again. Answer: `Live`, by (provider, domain)."""
+
+    scopes: tuple[tuple[str, Scope], ...]
+
+
+class Record(NamedTuple):
+    """Write to the ledger what was confirmed (None: forget the line), and what became of each change.
+
+    `unseen`: of some nobody could see what became, so the intent stays a claim. Answer: None, or the error that says
+    why it is not noted.
+    """
+
+    tenant: str
+    entries: Mapping[Address, Entry | None]
+    scopes: tuple[tuple[str, Scope], ...]
+    done: tuple[Change, ...] = ()
+    failed: tuple[tuple[Change, str], ...] = ()
+    unseen: bool = False
+    identities: Mapping[str, str] = {}
+
+    @property
+    def whole(self) -> bool:
+        return not self.failed
+
+
+Effect = Begin | Identify | Write | Read | Record
