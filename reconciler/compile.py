@@ -75,8 +75,8 @@ def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> 
     """The desired state of one tenant on a day (ISO)."""
     found = Compiled(files.tenant, rules=rules_of(files, agency, today))
     for stem, boxes in files.domains.items():
-        if stem in found.rules.leaving:
-            continue
+        if stem in found.rules.leaving or stem != canonical.domain(stem):
+            continue  # taken out, or a file whose name is none: `checks.declared` says so
         for site in _site(files, stem, boxes, agency, render, today, found):
             _scopes(site, found)
             _expand(site, found)

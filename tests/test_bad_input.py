@@ -7,6 +7,7 @@ and must get it each time.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -582,3 +583,15 @@ def test_a_text_of_300_bytes_is_published_and_read_back(estate):
     assert estate.apply().code == 0
     assert value not in estate.zone().read_text()
     assert estate.one()["changes"] == []
+
+
+@pytest.mark.parametrize("stem", ["bücher.example", "Northwind2.example", "a.example.", "a b.example"])
+def test_a_file_that_is_no_name_is_a_finding_and_no_fault(tmp_path, stem):
+    """Named by its U-label, with capitals or as no name at all: it is said which name the file must have."""
+    files = mail({"jane": "{owner: jane}"}, "", stem.lower())
+    text = next(iter(files.values()))
+    estate = make(tmp_path / "estate", northwind(), {f"tenants/northwind/domains/{stem}.yaml": text})
+    for command in ("validate", "plan"):
+        run = estate.run(command, "--format", "json")
+        assert run.code == 1, run.err
+        assert {"IN201", "IN204"} & set(re.findall(r'"code": "(IN\d+)"', run.out))
