@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tests.estates import ROOT, Estate, codes, dns, mail, make, northwind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 REF = "refs/reconciler/tenants/northwind"
@@ -131,9 +132,10 @@ def every_boundary(estate: Estate, folder: Path) -> Counter[str]:
     raise AssertionError
 
 
-def test_a_first_apply_killed_anywhere(tmp_path: Path) -> None:
+def test_a_first_apply_killed_anywhere(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """With no ledger yet: the next run ends where one run would have; no row is there twice, nothing is nobody's."""
     met = every_boundary(make(tmp_path / "one" / "estate", northwind()), tmp_path)
+    record_property("times", met.total())
     assert met["untouched"] >= 4
     assert met["begun"] >= 12
     assert met["noted"] >= 1
@@ -153,7 +155,9 @@ def test_what_killed_runs_leave_is_swept_up(tmp_path: Path) -> None:
     )
 
 
-def test_a_later_apply_with_a_remote_killed_anywhere(tmp_path: Path) -> None:
+def test_a_later_apply_with_a_remote_killed_anywhere(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Boxes made, changed and retired, an alias gone; also between what the remote has and what this clone has."""
     estate = make(tmp_path / "one" / "estate", northwind())
     estate.git("init", "--quiet", "--bare", "../remote.git")
@@ -164,4 +168,5 @@ def test_a_later_apply_with_a_remote_killed_anywhere(tmp_path: Path) -> None:
         {**mail(boxes, "aliases:\n  sales: [tom]\n"), **dns("with: {dmarc: reject, senders: [include:a.example]}\n")}
     )
     met = every_boundary(estate, tmp_path)
+    record_property("times", met.total())
     assert met["begun"] >= 16
