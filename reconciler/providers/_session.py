@@ -47,6 +47,10 @@ class Session:
         """Make durable what was written."""
         self._call(self._cursor.execute, "COMMIT")
 
+    def close(self) -> None:
+        """End the last statement: SQLite keeps what it locked as long as one is open, closed connection or not."""
+        self._cursor.close()
+
     def select(self, text: str, names: Sequence[str] = (), *, locked: bool = False) -> list[Sequence[Any]]:
         """The rows of a query whose `(…)` stands for these names, however many; `locked` until the commit."""
         end, found = self._engine.lock if locked else "", []

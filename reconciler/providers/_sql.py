@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -107,9 +107,12 @@ class Database:
         """A connection of its own, closed at the end. A SQLite file that is not there reads as an empty database."""
         engine, target = self._target()
         connection, failure = self._connect(engine, target, "rwc" if write else "ro")
+        found = Session(self._name, engine, connection, failure)
         try:
-            yield Session(self._name, engine, connection, failure)
+            yield found
         finally:
+            with suppress(failure):  # of a connection that is lost
+                found.close()
             connection.close()
 
     def _target(self) -> tuple[Engine, _Target]:
