@@ -67,7 +67,7 @@ class Agency:
 
 def check(agency: Agency) -> Iterator[Finding]:
     """What is wrong with the file by itself, beyond its schema."""
-    yield from _unused_keys(agency)
+    yield from leaving(FILE, agency.data.get("people", {}))
     yield from _ids(agency)
     yield from _systems(agency)
     for side in ("mail", "dns"):
@@ -83,22 +83,12 @@ def check(agency: Agency) -> Iterator[Finding]:
         yield UNKNOWN_SERVER.at(server, f"There is no server called `{server}`.", Origin(FILE, ("defaults", "server")))
 
 
-_NOT_YET = ("limits", "rollout", "freeze")
-
-
 def leaving(file: str, people: Mapping[str, Any]) -> Iterator[Finding]:
     """Days on which people leave, which nothing follows from yet."""
     for name, person in people.items():
         for key in sorted(person.keys() & {"left", "until"}):
             origin = Origin(file, ("people", name, key))
             yield TOO_EARLY.at(name, f"`{key}`: nothing is taken from {name} by it.", origin)
-
-
-def _unused_keys(agency: Agency) -> Iterator[Finding]:
-    yield from leaving(FILE, agency.data.get("people", {}))
-    for key in _NOT_YET:
-        if key in agency.data:
-            yield TOO_EARLY.at(key, f"`{key}` is read and checked, nothing more.", Origin(FILE, (key,)))
 
 
 def _ids(agency: Agency) -> Iterator[Finding]:

@@ -62,7 +62,8 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
     entries = {step.address: step.entry for step in plan.steps} | work.entries
     if entries or begun or plan.unfinished or work.identities:
         done, failed = tuple(work.outcome.done), tuple(work.outcome.failed)
-        unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed, work.unseen, work.identities)
+        held, told = bool(plan.held), work.identities
+        unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed, work.unseen, told, held)
         if isinstance(unwritten, Locked) and not begun:
             return work.given_up(unwritten)
         if unwritten is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from reconciler.model import MISSING, Address, Entry, Kind, Resource, Scope, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.findings import Finding, Origin
 
@@ -16,7 +16,7 @@ class Change(NamedTuple):
     """What shall become of one thing. It stores states, not verbs: action and fields are derived.
 
     `aim` is what live shall be afterwards (None: gone), `entry` the ledger line once that is confirmed
-    (None: forget it). `loses` says in words what cannot be brought back.
+    (None: forget it). `held` says what holds it back for now, and until when.
     """
 
     kind: Kind
@@ -32,6 +32,7 @@ class Change(NamedTuple):
     conflict: bool = False
     takeover: bool = False
     origin: Origin | None = None
+    held: str | None = None
 
     @property
     def action(self) -> str:
@@ -164,6 +165,9 @@ class TenantPlan(NamedTuple):
     scopes: tuple[tuple[str, Scope], ...] = ()  # (provider, scope): what was read, and is read again after applying
     identities: Mapping[str, str | None] = {}  # of the live systems it was made from, but for read-only ones
     takes: frozenset[str] = frozenset()  # providers whose identity the ledger is to hold from now on
+    held: tuple[Change, ...] = ()  # while it is applied: what is left for a later apply, and no part of `batches`
+    known: frozenset[str] = frozenset()  # the domains of its ledger
+    removed: int = 0  # how many things it takes away: retired, deleted, let go
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -213,3 +217,15 @@ class Facts(NamedTuple):
     moved: Mapping[str, frozenset[Address]] = {}  # domain that went to another tenant -> its
     released: Mapping[str, str] = {}  # provider that may be another system by now -> why
     rebuilt: bool = False  # a system with another identity is the same one, made anew
+    limits: Mapping[str, Any] = {}  # as reconciler.yaml says them
+    freezes: Sequence[Mapping[str, Any]] = ()  # the same
+    now: str = ""  # local time in the estate's time zone, ISO, to the minute
+
+
+def joined(declared: Iterable[Change], due: Iterable[Change]) -> tuple[Change, ...]:
+    """Declared and due changes; what is of one thing is one change, that what is due goes on from."""
+    found = {change.address: change for change in declared}
+    for change in due:
+        first = found.get(change.address)
+        found[change.address] = change if first is None else first._replace(aim=change.aim, entry=change.entry)
+    return tuple(found.values())

@@ -2,7 +2,7 @@
 
 | exit | meaning (of several tenants the first that occurs in the order 1, 3, 4, 5, 2, 0) |
 |------|-------------------------------------------------------------------------------|
-| 0    | done, or nothing to do                                                          |
+| 0    | done, held back until later, or nothing to do                                   |
 | 1    | an error: bad input, a provider that cannot be read, a change that failed       |
 | 2    | there are changes or drift (`plan --exit-code`)                                 |
 | 3    | refused by a check: nothing was written in that tenant                          |

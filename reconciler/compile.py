@@ -5,7 +5,7 @@ Each domain becomes a `Site`; each kind's `expand` reads it. What must hold over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,8 @@ class Compiled:
     """A tenant's desired state; `scopes` are the (provider, scope) pairs to read.
 
     `ended` says of addresses why a part of them (or all) holds no more since a day is over; `absent` maps what must not
-    exist to its domain; `stale` are single values that must not stand in a record set.
+    exist to its domain; `stale` are single values that must not stand in a record set. `observe` says until when a
+    domain's side is only shown, by (side, domain); `observe_gone` the same of domains that are declared no more.
     """
 
     tenant: str
@@ -69,12 +70,18 @@ class Compiled:
     ended: dict[Address, str] = field(default_factory=dict)
     absent: dict[Address, str] = field(default_factory=dict)
     stale: dict[Address, set[str]] = field(default_factory=dict)
+    observe: dict[tuple[str, str], str] = field(default_factory=dict)
+    observe_gone: str | None = None
 
 
 def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> Compiled:
     """The desired state of one tenant on a day (ISO)."""
-    found = Compiled(files.tenant, rules=rules_of(files, agency, today))
+    wide = (files.control, agency.defaults)
+    found = Compiled(files.tenant, rules=rules_of(files, agency, today), observe_gone=_first("observe", wide))
     for stem, boxes in files.domains.items():
+        for side, own in (("mail", boxes), ("dns", files.dns.get(stem, {}))):
+            if (until := _first("observe", (own, *wide))) is not None:
+                found.observe[side, stem] = until
         if stem in found.rules.leaving or stem != canonical.domain(stem):
             continue  # taken out, or a file whose name is none: `checks.declared` says so
         for site in _site(files, stem, boxes, agency, render, today, found):
@@ -84,6 +91,11 @@ def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> 
             found.absent |= absent
             found.stale |= stale
     return found
+
+
+def _first(key: str, levels: Sequence[Mapping[str, Any]]) -> Any:
+    """What the nearest level says that says anything."""
+    return next((level[key] for level in levels if key in level), None)
 
 
 # ---------------------------------------------------------------------- one domain
@@ -150,7 +162,7 @@ class _Nearest:
 
     def said(self, key: str) -> Any:
         """As `get`, but the agency's defaults do not count."""
-        return next((level[key] for _, level in self._levels()[:3] if key in level), None)
+        return _first(key, [level for _, level in self._levels()[:3]])
 
     def parameters(self) -> dict[str, Any]:
         """The template's parameters, merged key by key, the nearest last."""

@@ -10,6 +10,7 @@ from reconciler.errors import LedgerError, ProviderError, Unreachable
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.identities import meet
 from reconciler.ledger import Ledger
+from reconciler.pausing import frozen, paused, put_back
 from reconciler.plan import plan_tenant, scopes
 
 if TYPE_CHECKING:
@@ -81,13 +82,23 @@ class _Draft:
             met = meet(ledger.identities, {name: seen[name] for name in self.judged & seen.keys()}, facts)
             base, intent = met.base(ledger.entries), met.intent(ledger.intent)
             found = plan_tenant(self.compiled, base, met.live(live), self.asked, facts, intent)
-            found = met.completed(found, ledger.entries, facts)
+            found = self._paused(met.completed(found, ledger.entries, facts))
         locked = self.session.locked(self.ledger)
         if locked:  # it has not said what came of it, because it goes on
             others = [f for f in found.findings if f.code != UNFINISHED.code]
             origin = Origin(f"tenants/{found.tenant}/tenant.yaml", line=1, column=1)
             found = found._replace(findings=(*others, AT_WORK.at(found.tenant, f"{locked}.", origin)))
-        return self._located(found)._replace(applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked)
+        known = frozenset(scope.domain for _, scope in self.ledger.scopes)
+        found = found._replace(known=known, applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked)
+        return self._located(found)
+
+    def _paused(self, planned: TenantPlan) -> TenantPlan:
+        """With what must wait marked; the journal is asked only where a freeze holds something."""
+        found = paused(planned, self.compiled, self.facts)
+        if not frozen(found) or self.ledger.tip is None:
+            return found
+        back = put_back(planned.changes, self.session.ledgers.earlier(self.ledger.tip))
+        return paused(planned, self.compiled, self.facts, back)
 
     def _located(self, found: TenantPlan) -> TenantPlan:
         """With the lines of changes, ledger lines and findings looked up, while the documents are at hand."""
@@ -139,6 +150,9 @@ def _facts(session: Session) -> Facts:
         enforce=session.request.enforce,
         released=agency.data.get("released", {}),
         rebuilt="all" in session.request.enforce,
+        limits=agency.data.get("limits", {}),
+        freezes=agency.data.get("freeze", ()),
+        now=session.estate.now,
     )
 
 

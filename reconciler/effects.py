@@ -56,10 +56,11 @@ class Record(NamedTuple):
     failed: tuple[tuple[Change, str], ...] = ()
     unseen: bool = False
     identities: Mapping[str, str] = {}
+    held: bool = False  # something of the plan is left for a later apply
 
     @property
     def whole(self) -> bool:
-        return not self.failed
+        return not self.failed and not self.held
 
 
 Effect = Begin | Identify | Write | Read | Record

@@ -14,22 +14,24 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from reconciler import apply as applying
-from reconciler import past, rollback, runner, seen
-from reconciler.changes import Change, Plan, TenantPlan
+from reconciler import past, rollback, seen
+from reconciler.changes import Plan, TenantPlan
+from reconciler.checks import limits
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.errors import StalePlan
 from reconciler.identities import together
-from reconciler.journal import Journal, Run, identity
+from reconciler.journal import Run, identity
+from reconciler.pausing import going
+from reconciler.reach import reach
 from reconciler.removed import placed, removed
 from reconciler.results import Checked, Result, TenantResult
 from reconciler.review import tenant_digest
-from reconciler.session import CHUNK, Session
+from reconciler.rollout import left, roll_out, why
+from reconciler.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from reconciler.apply import Outcome
     from reconciler.findings import Finding
     from reconciler.permit import Permit
     from reconciler.results import Rollback
@@ -70,6 +72,10 @@ def plan(request: Request) -> Plan:
             found._replace(findings=in_order([*found.findings, *across.get(found.tenant, ())]))
             for found in together(sorted((found for _, found in parts), key=lambda found: found.tenant))
         ]
+        limited = _limited(session, tenants)
+        tenants = [
+            found._replace(findings=in_order([*found.findings, *limited.get(found.tenant, ())])) for found in tenants
+        ]
         gone = removed(session, tenants)
         tenants = [placed(found, gone) for found in tenants]
         written = {str(address): (commit, author) for address, (_, commit, author) in gone.items()}
@@ -83,6 +89,17 @@ def plan(request: Request) -> Plan:
             differing=tuple(differing()),
             worktree=request.worktree,
         )
+
+
+def _limited(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, list[Finding]]:
+    """{tenant: findings} of what all plans come to together."""
+    agency = session.estate.agency.data
+    removed = {found.tenant: found.removed for found in tenants}
+    reached = reach(session, tenants) if "fan_out" in agency.get("limits", {}) else {}
+    found: dict[str, list[Finding]] = {}
+    for tenant, finding in limits.over_all(removed, reached, agency, session.today):
+        found.setdefault(tenant, []).extend(session.estate.located_all([finding]))
+    return found
 
 
 def drift(request: Request, *, record: bool) -> Plan:
@@ -109,10 +126,7 @@ def apply(request: Request, planned: Plan, permit: Permit) -> Result:
             ready.append(verdict)
     with Session(request._replace(revision=planned.commit)) as session:
         run = Run(os.urandom(6).hex(), identity(session.estate.repository), planned.commit, planned.authors)
-        for start in range(0, len(ready), CHUNK):
-            wave = ready[start : start + CHUNK]
-            results |= {result.tenant: result for result in _apply_wave(session, run, wave)}
-            request.progress(start + len(wave), len(ready))
+        roll_out(session, run, {found.tenant: found for found in ready}, results)
     return Result(run.id, planned.commit, tuple(results[found.tenant] for found in planned.tenants))
 
 
@@ -150,11 +164,11 @@ def _selected(whole: Plan, planned: TenantPlan, permit: Permit) -> TenantPlan | 
     """What of a tenant's plan is made, or why nothing is."""
     sha = tenant_digest(planned)
     try:
-        chosen = permit.select(whole, planned)
+        chosen = going(permit.select(whole, planned))
     except StalePlan as stale:
-        return TenantResult(planned.tenant, "stale", not_done=_why(planned, str(stale)), digest=sha)
+        return TenantResult(planned.tenant, "stale", not_done=why(planned, str(stale)), digest=sha)
     if not chosen.changes and not chosen.steps and not chosen.unfinished and not chosen.takes:
-        return TenantResult(planned.tenant, "nothing", digest=sha)
+        return left(chosen)
     return chosen
 
 
@@ -162,34 +176,10 @@ def _verdict(planned: TenantPlan) -> TenantResult | None:
     """Why a tenant cannot be applied at all, or None."""
     sha = tenant_digest(planned)
     if planned.refused:
-        return TenantResult(planned.tenant, "refused", not_done=_why(planned, "refused"), digest=sha)
+        return TenantResult(planned.tenant, "refused", not_done=why(planned, "refused"), digest=sha)
     if planned.unread:
         error = "; ".join(f"{unread.provider}: {unread.error}" for unread in planned.unread)
-        return TenantResult(planned.tenant, "failed", not_done=_why(planned, "not read"), error=error, digest=sha)
+        return TenantResult(planned.tenant, "failed", not_done=why(planned, "not read"), error=error, digest=sha)
     if planned.locked:
-        return TenantResult(
-            planned.tenant, "locked", not_done=_why(planned, "locked"), error=planned.locked, digest=sha
-        )
+        return TenantResult(planned.tenant, "locked", not_done=why(planned, "locked"), error=planned.locked, digest=sha)
     return None
-
-
-def _why(planned: TenantPlan, reason: str) -> tuple[tuple[Change, str], ...]:
-    return tuple((change, reason) for change in planned.changes)
-
-
-def _apply_wave(session: Session, run: Run, wave: Sequence[TenantPlan]) -> Iterator[TenantResult]:
-    journal = Journal(session.estate.repository, session.refs, run, wave)
-    outcomes = runner.drive([applying.apply(p) for p in wave], session.world, journal)
-    digests = {found.tenant: tenant_digest(found) for found in wave}
-    return (_result(outcome, digests[outcome.tenant]) for outcome in outcomes)
-
-
-def _result(outcome: Outcome, sha: str) -> TenantResult:
-    done, failed = tuple(outcome.done), tuple(outcome.failed)
-    error = outcome.errors[0] if outcome.errors else failed[0][1] if failed else None
-    rerun = f"reconciler apply --tenant {outcome.tenant} --yes"
-    if outcome.locked:
-        return TenantResult(outcome.tenant, "locked", done, failed, error, rerun, sha)
-    if failed:
-        return TenantResult(outcome.tenant, "failed", done, failed, error, rerun, sha)
-    return TenantResult(outcome.tenant, "applied" if done else "nothing", done, error=error, digest=sha)

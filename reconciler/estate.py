@@ -35,6 +35,10 @@ NO_ESTATE = Rule(
 )
 NO_TIME_ZONE = Rule("IN307", "error", "Not a time zone", "Write a name such as Europe/Berlin, or UTC.")
 
+NO_CANARY = Rule(
+    "IN235", "warning", "No such canary", "Correct the name under `rollout`: without it nobody goes first."
+)
+
 _DOMAIN = re.compile(r"tenants/([^/]+)/domains/([^/]+)\.yaml")
 _TEMPLATE = re.compile(r"domain-templates/(?P<name>[^/]+/[1-9][0-9]*)\.yaml")
 
@@ -42,7 +46,7 @@ _TEMPLATE = re.compile(r"domain-templates/(?P<name>[^/]+/[1-9][0-9]*)\.yaml")
 class Estate:
     """An estate at one commit; `commit` None reads the working tree. Raises InputError for what stops everything.
 
-    `as_of` is the day (ISO) it is read for; empty: today, in the agency's time zone.
+    `as_of` is the day (ISO) it is read for; empty: today, in the agency's time zone. `now` is the time there.
     """
 
     def __init__(self, root: Path, revision: str = "HEAD", *, worktree: bool = False, as_of: str = "") -> None:
@@ -56,8 +60,8 @@ class Estate:
         except InputError:
             self.close()
             raise
-        zone = ZoneInfo(self.agency.data.get("timezone", "UTC"))
-        self.today = as_of or datetime.now(zone).date().isoformat()
+        now = datetime.now(ZoneInfo(self.agency.data.get("timezone", "UTC")))
+        self.today, self.now = as_of or now.date().isoformat(), now.strftime("%Y-%m-%dT%H:%M")
 
     def close(self) -> None:
         self.repository.close()
@@ -98,7 +102,7 @@ class Estate:
     @cached_property
     def findings(self) -> list[Finding]:
         """What is wrong with the agency's files and stops only those that use them."""
-        return [*self._warnings, *self._located([*self._templates[1], *self.library.findings])]
+        return [*self._warnings, *self.located_all([*self._templates[1], *self.library.findings, *self._canaries()])]
 
     def parsed(self, names: Sequence[str]) -> dict[str, Tenant]:
         """{tenant: its files, parsed and validated one by one}, all of them read at once."""
@@ -116,7 +120,8 @@ class Estate:
         """
         name = tenant.files.tenant
         if not tenant.sound or not self.has(name):
-            return Compiled(name, findings=list(tenant.findings))
+            until = self.agency.defaults.get("observe")
+            return Compiled(name, findings=list(tenant.findings), observe_gone=until)
         compiled = compile_tenant(tenant.files, self.agency, self.library.render, self.today)
         compiled.findings[:0] = tenant.findings
         compiled.findings += [
@@ -152,11 +157,17 @@ class Estate:
             raise InputError(findings)
         self._documents[file.path] = document
         agency = Agency(document.data)
-        findings = self._located([*agency_file.check(agency), *settings.check(agency), *_time_zone(agency)])
+        findings = self.located_all([*agency_file.check(agency), *settings.check(agency), *_time_zone(agency)])
         self._warnings = [finding for finding in findings if finding.severity != "error"]
         if len(self._warnings) < len(findings):
             raise InputError(findings)
         return agency
+
+    def _canaries(self) -> Iterator[Finding]:
+        for index, name in enumerate(self.agency.data.get("rollout", {}).get("canary", ())):
+            if name not in self.tenants:
+                origin = Origin(agency_file.FILE, ("rollout", "canary", index))
+                yield NO_CANARY.at(name, f"There is no tenants/{name}.", origin)
 
     @cached_property
     def _templates(self) -> tuple[dict[str, Document], list[Finding]]:
@@ -174,7 +185,8 @@ class Estate:
                 found[place["name"]] = document
         return found, findings
 
-    def _located(self, findings: Sequence[Finding]) -> list[Finding]:
+    def located_all(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Findings of the agency's files with their lines looked up."""
         nobody = Tenant(Files(""))
         return [finding._replace(origin=self.located(nobody, finding.origin)) for finding in findings]
 

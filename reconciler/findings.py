@@ -35,6 +35,7 @@ class Finding(NamedTuple):
     summary: str  # constant per code, so that people learn it; holds no user data
     detail: str  # what, why it matters, what to do
     origin: Origin
+    number: int | None = None  # of a limit: how many there are; an acceptance says up to how many it holds
 
     @property
     def can_be_accepted(self) -> bool:
@@ -65,19 +66,30 @@ class Rule(NamedTuple):
 def accepted(findings: Iterable[Finding], accept: Sequence[Mapping[str, Any]], today: str) -> Iterator[Finding]:
     """Each finding; one that an acceptance names by code and subject, in force today (ISO), refuses nothing.
 
-    `accept` are the entries of that name in control.yaml and reconciler.yaml. Bad input cannot be accepted.
+    `accept` are the entries of that name in control.yaml and reconciler.yaml. Bad input cannot be accepted, and a
+    limit only up to a number.
     """
-    named = {
-        (item["finding"], item["subject"]): item.get("approved_by", "nobody named")
-        for item in accept
-        if item.get("expires", today) >= today and "field" not in item
-    }
+    named: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for item in accept:
+        if item.get("expires", today) >= today and "field" not in item:
+            named.setdefault((item["finding"], item["subject"]), []).append(item)
     for finding in findings:
-        by = named.get((finding.code, finding.subject))
-        if by is None or finding.is_input:
+        lifting = [item for item in named.get((finding.code, finding.subject), ()) if _reaches(item, finding.number)]
+        if not lifting or finding.is_input:
             yield finding
         else:
+            by = lifting[-1].get("approved_by", "nobody named")
             yield finding._replace(severity="info", detail=f"Accepted by {by}. {finding.detail}")
+
+
+def _reaches(item: Mapping[str, Any], number: int | None) -> bool:
+    return number is None or bool(item.get("up_to", -1) >= number)
+
+
+def lifted(accept: Sequence[Mapping[str, Any]], code: str, subject: str, today: str) -> int:
+    """Up to which number a limit is lifted by what is in force today (ISO); 0 where nothing lifts it."""
+    named = [item for item in accept if (item["finding"], item["subject"]) == (code, subject)]
+    return max((item.get("up_to", 0) for item in named if item.get("expires", today) >= today), default=0)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -131,7 +131,7 @@ class Journal:
             **self._head(plan),
             "ended": now(),
             "base": ledger.applied,
-            "result": "applied" if record.whole else "failed",
+            "result": "failed" if record.failed else "applied",
             "changes": changes,
             "steps": [{"address": str(step.address), "what": step.what} for step in plan.steps],
         }

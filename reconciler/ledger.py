@@ -30,6 +30,7 @@ FORMAT, INTENT_FORMAT = "reconciler.ledger/1", "reconciler.intent/1"
 REFS = "refs/reconciler/tenants/"
 FILE, INTENT = "ledger.jsonl", "intent.json"
 HOLDER = ("host", "boot", "namespace", "pid", "started", "ci")  # what an intent says of the process that holds it
+_MOVES = 50  # of a ledger that are looked at for what was applied before
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -68,6 +69,12 @@ class Ledgers:
         else:
             found = self._repository.refs(REFS)
         return {name.removeprefix(REFS): tip for name, tip in found.items()}
+
+    def earlier(self, tip: str) -> list[Mapping[Address, Entry]]:
+        """The lines of the ledger as of its last moves, the newest first; what cannot be read is left out."""
+        listing = self._repository.git("rev-list", f"--max-count={_MOVES}", tip, "--", FILE)
+        found = self.read({commit: commit for commit in listing.decode().split()}).values()
+        return [ledger.entries for ledger in found if isinstance(ledger, Ledger)]
 
     def read(self, tips: Mapping[str, str | None]) -> dict[str, Ledger | LedgerError]:
         """{tenant: its ledger as of the tip given, or why it cannot be read}."""

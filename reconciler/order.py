@@ -39,20 +39,7 @@ Key = tuple[str, str]
 
 def dependencies(changes: Sequence[Change]) -> dict[Address, set[Address]]:
     """{address: addresses of the changes that must be made before it}."""
-    makers = _by_ref(changes, lambda change: change.aim if change.live is None else None)
-    removers = _by_ref(changes, lambda change: change.live if change.aim is None else None)
-    before: dict[Address, set[Address]] = {change.address: set() for change in changes}
-    blockers: dict[Address, set[Address]] = {}
-    vacated = _vacated(changes)
-    for change in changes:
-        aims, lives = _refs(change.aim), _refs(change.live)
-        before[change.address] |= {makers[ref] for ref in aims if ref in makers}
-        for ref in lives:
-            if ref in removers and ref not in aims and ref not in makers:
-                before[removers[ref]].add(change.address)
-        if change.action in {"create", "restore"}:
-            blockers[change.address] = _slot_blockers(change, vacated)
-            before[change.address] |= blockers[change.address]
+    before, blockers = unavoidable(changes), makes_room(changes)
     _mx_barrier(changes, before)
     for taker, leaving in blockers.items():
         for address in leaving:  # when the place is left, it can be taken at once: one batch
@@ -60,6 +47,31 @@ def dependencies(changes: Sequence[Change]) -> dict[Address, set[Address]]:
     for address, needed in before.items():
         needed.discard(address)
     return before
+
+
+def unavoidable(changes: Sequence[Change]) -> dict[Address, set[Address]]:
+    """{address: the changes without which it cannot be made at all}: no server would take it.
+
+    They make what it refers to, stop referring to it before it goes, or leave its place.
+    """
+    makers = _by_ref(changes, lambda change: change.aim if change.live is None else None)
+    removers = _by_ref(changes, lambda change: change.live if change.aim is None else None)
+    before: dict[Address, set[Address]] = {change.address: set() for change in changes}
+    for change in changes:
+        aims, lives = _refs(change.aim), _refs(change.live)
+        before[change.address] |= {makers[ref] for ref in aims if ref in makers}
+        for ref in lives:
+            if ref in removers and ref not in aims and ref not in makers:
+                before[removers[ref]].add(change.address)
+    for address, leaving in makes_room(changes).items():
+        before[address] |= leaving
+    return before
+
+
+def makes_room(changes: Sequence[Change]) -> dict[Address, set[Address]]:
+    """{address: the changes that leave the place it takes}, for what is made or restored."""
+    vacated = _vacated(changes)
+    return {c.address: _slot_blockers(c, vacated) for c in changes if c.action in {"create", "restore"}}
 
 
 def batches(changes: Sequence[Change], scopes: Mapping[Key, Scope]) -> tuple[Batch, ...]:

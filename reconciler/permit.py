@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler.changes import joined
 from reconciler.errors import StalePlan
 from reconciler.order import batches
 from reconciler.review import covered, digest, plain, sha256, tenant_digest
@@ -68,16 +69,13 @@ class Permit(NamedTuple):
 
 
 def _with_due(tenant: TenantPlan, due: Iterable[Change]) -> TenantPlan:
-    """The plan with due changes among the others, all in order; what is of one thing becomes one change."""
-    chosen = tuple(due)
+    """The plan with due changes among the others, all in order; those that are held stay apart."""
+    wanted = tuple(due)
+    chosen, held = [c for c in wanted if not c.held], tuple(c for c in wanted if c.held)
     if not chosen:
-        return tenant._replace(due=())
-    together = {change.address: change for change in tenant.changes}
-    for change in chosen:
-        first = together.get(change.address)
-        together[change.address] = change if first is None else first._replace(aim=change.aim, entry=change.entry)
+        return tenant._replace(due=held)
     scopes = {(provider, scope.domain): scope for provider, scope in tenant.scopes}
-    return tenant._replace(batches=batches(tuple(together.values()), scopes), due=())
+    return tenant._replace(batches=batches(joined(tenant.changes, chosen), scopes), due=held)
 
 
 def _held(tenant: TenantPlan) -> frozenset[str]:
@@ -87,9 +85,10 @@ def _held(tenant: TenantPlan) -> frozenset[str]:
 
 
 def _left_of(begun: Intent, tenant: TenantPlan) -> bool:
-    """Whether a tenant's changes are all among those that an unfinished run meant to make."""
+    """Whether a tenant's changes are all among those that an unfinished run meant to make, or held all the same."""
     claimed = {claim.address: claim.aim for claim in begun.claims}
-    return all(change.address in claimed and _same(claimed[change.address], change.aim) for change in tenant.changes)
+    now = [change for change in tenant.changes if not change.held]
+    return all(change.address in claimed and _same(claimed[change.address], change.aim) for change in now)
 
 
 def _same(one: Any, other: Any) -> bool:

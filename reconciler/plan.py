@@ -9,7 +9,7 @@ from graphlib import CycleError
 from typing import TYPE_CHECKING
 
 from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged
-from reconciler.checks import planned, removals
+from reconciler.checks import limits, planned, removals
 from reconciler.checks.planned import Compared
 from reconciler.claims import Settled, settle
 from reconciler.comparing import Draft, compare_all, present
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.changes import Intent
     from reconciler.compile import Compiled
     from reconciler.effects import Live
-    from reconciler.model import Address, Entry, Resource, Scope
+    from reconciler.model import Address, Entry, Resource, Scope, State
 
 DROPPED = Rule(
     "PL221",
@@ -66,13 +66,9 @@ def scopes(compiled: Compiled, known: Sequence[tuple[str, Scope]], facts: Facts)
 
 
 def plan_tenant(
-    compiled: Compiled,
-    base: Mapping[Address, Entry],
-    live: Live,
-    asked: Sequence[tuple[str, Scope]],
-    facts: Facts,
+    compiled: Compiled, base: Mapping[Address, Entry], live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts,
     unfinished: Intent | None = None,
-) -> TenantPlan:
+) -> TenantPlan:  # fmt: skip
     """The plan of one tenant whose documents are sound. `asked` are the scopes that `live` answers.
 
     `unfinished` is the word of a run that did not say what came of it: a look at live does.
@@ -83,6 +79,7 @@ def plan_tenant(
     read = {key for key in wanted if not isinstance(live[key], ProviderError)}
     settled = settle(unfinished, compiled.tenant, base, there, read) if unfinished else Settled({})
     base = settled.over(base)
+    read = _whole(compiled.tenant, base, there, read, facts, draft)
     compare_all(compiled, base, there, read, facts, draft)
     _let_go(base, wanted, facts, draft)
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
@@ -94,11 +91,12 @@ def plan_tenant(
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, draft.todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later
-    draft.findings += removals.check(compiled.tenant, compared._replace(changes=draft.changes), facts)
-    draft.findings += settled.check(draft.changes)
     draft.due = _hold_due(draft, there, gone, facts)
+    compared = compared._replace(changes=draft.changes)
+    removed = limits.taken(compared, _not_in_stages(draft.steps, compiled, base), read, facts)
+    draft.findings += [*_takes(compiled.tenant, compared, removed, draft.due, facts), *settled.check(draft.changes)]
     steps = settled.beside(draft.steps)
-    finished = _finished(compiled, draft, asked, facts)._replace(drift=drift, steps=steps)
+    finished = _finished(compiled, draft, asked, facts)._replace(drift=drift, steps=steps, removed=len(removed))
     return finished._replace(unfinished=unfinished, settled=settled.entries, made=settled.made)
 
 
@@ -116,6 +114,17 @@ def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope
         findings=(*compiled.findings, *accepted(draft.findings, facts.accept, facts.today)),
         scopes=tuple(asked),
     )
+
+
+def _whole(
+    tenant: str, base: Mapping[Address, Entry], there: State, read: set[tuple[str, str]], facts: Facts, draft: Draft
+) -> set[tuple[str, str]]:
+    """What was read and can be believed; somebody who says that a system was rebuilt believes it."""
+    if facts.rebuilt:
+        return read
+    short = list(limits.short(tenant, base, there, read, facts))
+    draft.unread += short
+    return {key for key in read if key[0] not in {unread.provider for unread in short}}
 
 
 # ---------------------------------------------------------------------- holding back, ordering
@@ -150,6 +159,20 @@ def _let_go(base: Mapping[Address, Entry], asked: set[tuple[str, str]], facts: F
         else:
             what = f"It was applied to `{address.provider}`."
             draft.findings.append(NO_PROVIDER.at(str(address), what, Origin("reconciler.yaml", ("providers",))))
+
+
+def _not_in_stages(steps: Iterable[Step], compiled: Compiled, base: Mapping[Address, Entry]) -> list[Step]:
+    """The moves of the ledger that Git's own lines bring about, not the day of a domain that is taken out in stages."""
+    leaving = compiled.rules.leaving
+    return [step for step in steps if step.what != "retire" or base[step.address].domain not in leaving]
+
+
+def _takes(
+    tenant: str, compared: Compared, removed: frozenset[Address], due: Sequence[Change], facts: Facts
+) -> Iterator[Finding]:
+    """What is wrong with what would be taken away."""
+    yield from removals.check(tenant, compared, facts)
+    yield from limits.check(tenant, compared, removed, due, facts)
 
 
 def _dropped(address: Address, entry: Entry, facts: Facts) -> Iterator[Finding]:

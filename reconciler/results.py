@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from reconciler.changes import Change, Plan
     from reconciler.findings import Finding
 
-Verdict = Literal["applied", "nothing", "refused", "stale", "locked", "failed", "skipped"]
+Verdict = Literal["applied", "nothing", "refused", "held", "stale", "locked", "failed", "skipped"]
 
 
 class Checked(NamedTuple):

@@ -22,7 +22,7 @@ def digest(tenants: Iterable[TenantPlan]) -> str:
 
 def tenant_digest(plan: TenantPlan) -> str:
     """What a tenant's declared changes do to the world; equal digests do the same. Nothing else is covered."""
-    changes = sorted(plan.changes, key=lambda change: str(change.address))
+    changes = sorted((*plan.changes, *plan.held), key=lambda change: str(change.address))
     return sha256([covered(change) for change in changes])
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 _DAYS = 14  # for how long the acceptances of a rollback hold
-_NUMBER = re.compile(r"\d+")
+_OF_ALL = {"PL103", "PL104"}  # limits over all tenants: only reconciler.yaml lifts them
 
 
 def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]) -> Rollback:
@@ -133,15 +133,17 @@ def _identity(repository: Repository) -> tuple[str, ...]:
 
 def _acceptances(plan: Plan) -> tuple[Data, ...]:
     """An entry for each refusal that can be accepted, with its tenant; limits up to the very number."""
-    found = []
+    found: dict[tuple[str, str, str], Data] = {}
     for tenant in plan.tenants:
-        refusals = {(f.code, f.subject): f for f in tenant.findings if f.can_be_accepted}
-        found += [_entry(tenant.tenant, finding, plan.as_of) for finding in refusals.values()]
-    return tuple(found)
+        for finding in tenant.findings:
+            if finding.can_be_accepted:
+                key = ("" if finding.code in _OF_ALL else tenant.tenant, finding.code, finding.subject)
+                found.setdefault(key, _entry(tenant.tenant, finding, plan.as_of))
+    return tuple(found.values())
 
 
 def _entry(tenant: str, finding: Finding, today: str) -> Data:
-    limit = {"up_to": int(_NUMBER.findall(finding.detail)[0])} if finding.code.startswith("PL10") else {}
+    limit = {"up_to": finding.number} if finding.number is not None else {}
     until = (date.fromisoformat(today) + timedelta(days=_DAYS)).isoformat()
     said = {"finding": finding.code, "subject": finding.subject, **limit, "reason": "rollback", "expires": until}
     return {"tenant": tenant, "entry": said}
@@ -150,7 +152,7 @@ def _entry(tenant: str, finding: Finding, today: str) -> Data:
 def _write(repository: Repository, folder: Path, accepted: Sequence[Data]) -> None:
     by_file: dict[Path, list[Mapping[str, Any]]] = {}
     for item in accepted:
-        gone = not (folder / "tenants" / item["tenant"]).is_dir() or item["entry"]["finding"] in {"PL103", "PL104"}
+        gone = not (folder / "tenants" / item["tenant"]).is_dir() or item["entry"]["finding"] in _OF_ALL
         name = "reconciler.yaml" if gone else f"tenants/{item['tenant']}/control.yaml"
         by_file.setdefault(folder / name, []).append(item)
     for path, items in by_file.items():

@@ -99,10 +99,17 @@ def control(more: str, name: str = "northwind") -> Files:
     return {f"tenants/{name}/control.yaml": f"tenant: {name}\n{more}"}
 
 
-def accepting(finding: str, subject: str, name: str = "northwind") -> Files:
+def accepting(finding: str, subject: str, name: str = "northwind", **more: Any) -> Files:
     """A control.yaml that lifts one finding of one subject."""
-    said = f"finding: {finding}, subject: {json.dumps(subject)}, reason: seen, approved_by: ops, expires: 2099-12-31"
-    return control(f"accept:\n  - {{{said}}}\n", name)
+    return control(accepts((finding, subject), **more), name)
+
+
+def accepts(*named: tuple[str, str], **more: Any) -> str:
+    """The `accept` of any file, for some codes with their subjects."""
+    extra = {"reason": "seen", "approved_by": "ops", "expires": "2099-12-31", **more}
+    words = ", ".join(f"{key}: {value}" for key, value in extra.items())
+    lines = "".join(f"  - {{finding: {code}, subject: {json.dumps(subject)}, {words}}}\n" for code, subject in named)
+    return f"accept:\n{lines}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tests.estates import (
     NORTHWIND,
     NORTHWIND_DNS,
     accepting,
+    accepts,
     codes,
     contoso,
     control,
@@ -441,7 +442,8 @@ def test_something_unmanaged_in_the_way_is_an_error(estate):
 def test_mail_null_lets_go_without_writing(estate):
     """`mail: null`: the ledger forgets, the database stays; planned again it is found, not made."""
     before = estate.sql("SELECT * FROM mailbox"), estate.sql("SELECT * FROM alias")
-    estate.write({NORTHWIND: "domain: northwind.example\nowner: jane\nmail: null\n"})
+    let_go = {NORTHWIND: "domain: northwind.example\nowner: jane\nmail: null\n"}
+    estate.write({**let_go, **accepting("PL101", "northwind/alias", up_to=3)})
     found = estate.one()
     assert (found["changes"], len(found["forgotten"])) == ([], 6)
     assert estate.apply().code == 0
@@ -455,7 +457,8 @@ def test_mail_null_lets_go_without_writing(estate):
 def test_dns_null_lets_the_zone_go(estate):
     """`dns: null`: records are forgotten, the zone file stays."""
     before = estate.zone().read_bytes()
-    estate.write({NORTHWIND_DNS: "domain: northwind.example\ndns: null\n"})
+    let_go = {NORTHWIND_DNS: "domain: northwind.example\ndns: null\n"}
+    estate.write({**let_go, **accepting("PL101", "northwind/record", up_to=3)})
     assert len(estate.one()["forgotten"]) == 3
     assert (estate.apply().code, estate.zone().read_bytes()) == (0, before)
 
@@ -496,9 +499,9 @@ def test_a_tenant_folder_that_goes_is_refused(estate):
 def test_a_tenant_that_goes_by_name_goes_in_stages(estate):
     """Accepted in reconciler.yaml: DNS first, boxes kept and blocked, the domain waits; brought back, all is well."""
     estate.write(dict.fromkeys(northwind()))
-    (finding,) = [f for f in estate.one()["findings"] if f["severity"] == "error"]
-    said = f"finding: {finding['code']}, subject: {finding['subject']}, reason: left us, approved_by: ops"
-    estate.write({"reconciler.yaml": f"{AGENCY}accept:\n  - {{{said}, expires: 2099-12-31}}\n"})
+    errors = [(f["code"], f["subject"]) for f in estate.one()["findings"] if f["severity"] == "error"]
+    assert sorted(errors) == [("PL101", "northwind/alias"), ("PL101", "northwind/record"), ("PL213", "northwind")]
+    estate.write({"reconciler.yaml": AGENCY + accepts(*errors, up_to=3)})
     order = [change["provider"] for change in estate.one()["changes"]]
     assert order == sorted(order, reverse=True)
     assert estate.apply().code == 0

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler import journal
 from reconciler.providers.zone_files import ZoneFiles
-from tests.estates import AGENCY, BOXES, codes, contoso, mail, make, northwind, summary
+from tests.estates import AGENCY, BOXES, accepts, codes, contoso, control, mail, make, northwind, summary
 
 REF = "refs/reconciler/tenants/northwind"
 FILE = ".reconciler-identity"
@@ -234,7 +234,7 @@ def test_put_back_in_its_place_it_is_ours_again(estate):
 def test_a_side_that_is_let_go_asks_nothing(estate):
     """`mail: null` lets go of the lines there, whatever stands behind the name; nothing is written."""
     estate.database.unlink()
-    estate.write({"tenants/northwind/control.yaml": "tenant: northwind\nmail: null\n"})
+    estate.write(control(f"mail: null\n{accepts(('PL101', 'northwind/alias'), up_to=3)}"))
     assert codes(estate.one()["findings"]) == set()
     assert estate.apply("--yes", "--tenant", "northwind").code == 0
     assert known(estate) == {"zones": live_zone(estate)}

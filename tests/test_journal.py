@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.estates import AGENCY, BOXES, CONTOSO, NORTHWIND, ROOT, contoso, dns, mail, make, northwind, tenant
+from tests.estates import AGENCY, BOXES, CONTOSO, NORTHWIND, ROOT, accepts, contoso, dns, mail, make, northwind, tenant
 
 REF = "refs/reconciler/tenants/northwind"
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -375,9 +375,8 @@ LEAVING = [(code, name) for code in ("PL210", "PL213", "PL215") for name in ("no
 
 def test_history_outlives_what_it_is_about(told):
     """Of a domain that is gone from Git, too: its tenant's ref is still there."""
-    said = "reason: left, approved_by: ops, expires: 2099-12-31"
-    lines = "".join(f"  - {{finding: {code}, subject: {name}, {said}}}\n" for code, name in LEAVING)
-    told.write({**dict.fromkeys(northwind()), "reconciler.yaml": f"{AGENCY}accept:\n{lines}"})
+    limits = [("PL101", f"northwind/{kind}") for kind in ("alias", "record")]
+    told.write({**dict.fromkeys(northwind()), "reconciler.yaml": AGENCY + accepts(*LEAVING, *limits, up_to=9)})
     done = told.apply()
     assert done.code == 0, done.out
     assert history(told, "jane@northwind.example")[0][0] == "retire"

@@ -16,12 +16,17 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from reconciler.compile import Compiled
 from reconciler.errors import ProviderError, Refused, Unreachable
+from reconciler.kinds import kinds
 from reconciler.parts import base_value
-from reconciler.review import digest, plain, revert
+from reconciler.pausing import going, paused
+from reconciler.review import digest, plain, revert, tenant_digest
 from tests.worlds import (
     ACCEPT,
     FOREIGN,
+    HOSTS,
+    TENANT,
     Edits,
     Said,
     World,
@@ -49,6 +54,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fuzz
 ROOT = Path(__file__).resolve().parent.parent
 
+NOON = "2026-11-24T12:00"
 by_hand = edits()
 git = states()
 
@@ -74,6 +80,24 @@ def test_after_an_apply_there_is_nothing_to_do(first: Edits, a: Said, then: Edit
         return
     again = world.plan(b, accept=ACCEPT)
     assert (again.changes, again.steps) == ((), ())
+
+
+FROZEN = st.lists(st.sampled_from(sorted(kinds())), min_size=1, max_size=3, unique=True)
+
+
+@given(git, git, FROZEN)
+def test_what_a_freeze_lets_through_can_be_made_and_the_rest_later(a: Said, b: Said, frozen: list[str]) -> None:
+    """Whatever kinds are frozen: no change that goes on needs one that is held, and afterwards everything is made."""
+    world = inhabited()
+    settle(world, a)
+    facts = world.facts(HOSTS)._replace(freezes=[{"kinds": frozen, "from": "mon 00:00", "to": "sun 23:59"}], now=NOON)
+    plan = paused(world.plan(b, accept=ACCEPT), Compiled(TENANT), facts)
+    event(f"held: {min(len(going(plan).held), 3)}, made: {min(len(going(plan).changes), 3)}")
+    if not plan.refused:
+        assert tenant_digest(going(plan)) == tenant_digest(plan)
+        assert world.apply(going(plan)).failed == []
+        assert settle(world, b) is not None
+        assert world.plan(b, accept=ACCEPT).changes == ()
 
 
 def spared(found: Edits) -> Edits:

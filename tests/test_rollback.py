@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.estates import BOXES, contoso, mail, make, northwind
+from tests.estates import AGENCY, BOXES, contoso, mail, make, northwind
 from tests.test_due import INFO, changes
 
 INFO_ONLY = "aliases:\n  info: [jane]\n"
@@ -103,6 +103,37 @@ def test_what_a_rollback_takes_away_is_accepted_in_its_commit(estate):
     found = rolled_back(estate, commit)
     assert {(a["entry"]["finding"], a["entry"]["subject"]) for a in found["accepted"]} >= {("PL210", "extra.example")}
     assert "PL210" in estate.git("show", f"{found['branch']}:tenants/northwind/control.yaml")
+    estate.git("merge", "--quiet", "--ff-only", found["branch"])
+    assert estate.apply().code == 0
+
+
+def test_a_rollback_beyond_a_limit_says_the_very_number(estate):
+    """Four aliases were made and go again, two may: PL101 is accepted up to four, and it applies."""
+    commit = estate.write(mail(more=f"{INFO_ONLY}" + "".join(f"  a{number}: [jane]\n" for number in range(4))))
+    assert estate.apply().code == 0
+    found = rolled_back(estate, commit)
+    (accepted,) = found["accepted"]
+    entry = {key: accepted["entry"][key] for key in ("finding", "subject", "up_to")}
+    assert entry == {"finding": "PL101", "subject": "northwind/alias", "up_to": 4}
+    assert "up_to: 4," in estate.git("show", f"{found['branch']}:tenants/northwind/control.yaml")
+    estate.git("merge", "--quiet", "--ff-only", found["branch"])
+    assert estate.apply().code == 0
+    assert estate.sql("SELECT count(*) FROM alias WHERE address LIKE 'a_@%'") == [(0,)]
+
+
+def test_what_concerns_all_tenants_is_accepted_by_the_agency(tmp_path):
+    """Two removals in each of two tenants, three in one run: one entry for PL103, in reconciler.yaml."""
+    agency = f"{AGENCY}limits: {{per_run: {{removals: 3}}}}\n"
+    estate = make(tmp_path / "estate", northwind(), contoso(), agency=agency).applied({})
+    more = "aliases:\n  info: [jane]\n  a: [jane]\n  b: [jane]\n"
+    one = {"jane": "{owner: jane}"}
+    commit = estate.write({**mail(more=more), **mail(one, more.replace("  info: [jane]\n", ""), "contoso.example")})
+    assert estate.apply().code == 0
+    found = rolled_back(estate, commit)
+    assert [(a["entry"]["finding"], a["entry"]["subject"], a["entry"]["up_to"]) for a in found["accepted"]] == [
+        ("PL103", "per_run/removals", 4)
+    ]
+    assert estate.git("diff", "--name-only", f"{found['branch']}~1", found["branch"]) == "reconciler.yaml"
     estate.git("merge", "--quiet", "--ff-only", found["branch"])
     assert estate.apply().code == 0
 

@@ -287,6 +287,7 @@ FOREIGN = (
 # A takeover, and the removals that a mistake would look like.
 REFUSED = dict.fromkeys(("PL202", "PL210", "PL215", "PL219"), HOSTS) | {"PL213": (TENANT,)}
 ACCEPT = [{"finding": code, "subject": name, "approved_by": "ops"} for code, names in REFUSED.items() for name in names]
+ACCEPT += [{"finding": "PL101", "subject": f"{TENANT}/{kind}", "up_to": 99, "approved_by": "ops"} for kind in kinds()]
 
 
 class Said(list[Resource]):

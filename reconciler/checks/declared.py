@@ -129,9 +129,8 @@ def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 _NOT_YET = {
-    "control": ("delegates", "observe", "renamed_from"),
-    "domains": ("observe",),
-    "dns": ("cutover", "observe"),
+    "control": ("delegates", "renamed_from"),
+    "dns": ("cutover",),
 }
 
 

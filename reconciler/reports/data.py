@@ -92,7 +92,7 @@ def change(found: Change, authors: Mapping[str, tuple[str, str]]) -> Data:
         "reason": found.reason,
         "was": None,
         "conflict": found.conflict,
-        "held": None,
+        "held": found.held,
         "fields": {name: {"from": plain(old), "to": plain(new)} for name, (old, new) in found.fields.items()},
         "origin": {
             "file": origin.file if origin else None,

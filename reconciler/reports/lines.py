@@ -103,13 +103,13 @@ def _headline(tenant: TenantPlan) -> str:
         return "not planned: its input cannot be used"
     counts = _counts(tenant.changes)
     ledger = sum(step.what == "adopt" for step in tenant.steps)
-    gone = len(tenant.forgotten)
-    due = [f"{len(tenant.due)} due"] if tenant.due else []
+    gone, held = len(tenant.forgotten), sum(change.held is not None for change in (*tenant.changes, *tenant.due))
     parts = [
         *([f"{gone} let go"] if gone else []),
         *counts,
-        *due,
+        *([f"{len(tenant.due)} due"] if tenant.due else []),
         *([f"{ledger} adopted as they are"] if ledger else []),
+        *([f"{held} held back for now"] if held else []),
     ]
     return ", ".join(parts) or "nothing to change"
 
@@ -124,7 +124,8 @@ def _change(change: Change) -> Iterator[Line]:
     place = visible(f"{change.origin.file}:{change.origin.line}") if change.origin and change.origin.file else ""
     conflict = (("  (also changed by hand)", "yellow"),) if change.conflict else ()
     name = visible(change.address.name)
-    yield ((f"  {sign} {change.action} ", style), (f"{change.kind.name} ", ""), (name, "bold"), *conflict)
+    held = ((f"  (held: {change.held})", "yellow"),) if change.held else ()
+    yield ((f"  {sign} {change.action} ", style), (f"{change.kind.name} ", ""), (name, "bold"), *conflict, *held)
     if place:
         yield ((f"      {place}", "dim"),)
     for field, text in told(change):
@@ -188,7 +189,8 @@ def findings(found: Sequence[Finding]) -> Iterator[Line]:
 def acceptance(finding: Finding) -> str:
     """The line for `accept` in control.yaml that lifts a finding, to be completed by a person."""
     subject = visible(finding.subject)
-    return f'- {{finding: {finding.code}, subject: "{subject}", reason: …, approved_by: …, expires: …}}'
+    up_to = f"up_to: {finding.number}, " if finding.number is not None else ""
+    return f'- {{finding: {finding.code}, subject: "{subject}", {up_to}reason: …, approved_by: …, expires: …}}'
 
 
 def checked(found: Checked) -> Iterator[Line]:

@@ -138,6 +138,8 @@ def _summary(tenant: TenantPlan) -> str:
     actions = [change.action for change in tenant.changes]
     parts = [f"{actions.count(action)} {action}" for action in SIGNS if action in actions]
     parts += [f"{len(tenant.due)} due"] if tenant.due else []
+    held = sum(change.held is not None for change in (*tenant.changes, *tenant.due))
+    parts += [f"{held} held back for now"] if held else []
     parts += [f"{len(tenant.forgotten)} let go"] if tenant.forgotten else []
     parts += [f"{len(tenant.drift)} drifted"] if tenant.drift else []
     parts += ["not read"] if tenant.unread else []
@@ -150,7 +152,8 @@ def _first_destructive(changes: Sequence[Change]) -> list[Change]:
 
 def _headline(change: Change) -> str:
     place = f" ({_code(f'{change.origin.file}:{change.origin.line}')})" if change.origin and change.origin.file else ""
-    return f"{SIGNS[change.action][0]} **{change.action}** {change.kind.name} {_code(change.address.name)}{place}"
+    held = f", held: {change.held}" if change.held else ""
+    return f"{SIGNS[change.action][0]} **{change.action}** {change.kind.name} {_code(change.address.name)}{place}{held}"
 
 
 def _fields(change: Change) -> list[str]:

@@ -20,7 +20,8 @@ def result(found: Result) -> Iterator[Line]:
     done = sum(len(tenant.done) for tenant in found.tenants)
     missed = sum(len(tenant.not_done) for tenant in found.tenants)
     yield ()
-    style = "bold red" if missed else "bold green"
+    well = {"applied", "nothing", "held"}
+    style = "bold green" if all(tenant.result in well for tenant in found.tenants) else "bold red"
     yield ((f"Applied: {counted(done, 'change')}, {missed} not made. Run {found.run}.", style),)
 
 
@@ -28,6 +29,7 @@ _SAID = {
     "applied": "applied",
     "nothing": "nothing to do",
     "refused": "refused by its findings: nothing was written",
+    "held": "held back until later",
     "stale": "stale, it is not what was reviewed: nothing was written",
     "locked": "locked, somebody else is at work on it",
     "failed": "failed",
@@ -38,14 +40,14 @@ _SAID = {
 def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
     if tenant.result == "nothing":
         return
-    good = tenant.result == "applied"
+    good = tenant.result in {"applied", "held"}
     yield (
         (visible(tenant.tenant), "bold"),
         (f"  {_SAID[tenant.result]}: {len(tenant.done)} done", "green" if good else "red"),
     )
     if tenant.error:
         yield ((f"  {visible(tenant.error)}", "red"),)
-    if tenant.result == "failed":
+    if good or tenant.result == "failed":
         for change, why in tenant.not_done:
             yield ((f"  not done: {change.action} {change.address}: {visible(why)}", ""),)
     if tenant.result == "stale":
