@@ -164,7 +164,7 @@ def _selected(whole: Plan, planned: TenantPlan, permit: Permit) -> TenantPlan | 
     """What of a tenant's plan is made, or why nothing is."""
     sha = tenant_digest(planned)
     try:
-        chosen = going(permit.select(whole, planned))
+        chosen = going(permit.select(whole, planned))._replace(sha=sha)
     except StalePlan as stale:
         return TenantResult(planned.tenant, "stale", not_done=why(planned, str(stale)), digest=sha)
     if not chosen.changes and not chosen.steps and not chosen.unfinished and not chosen.takes:

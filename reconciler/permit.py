@@ -43,7 +43,7 @@ class Permit(NamedTuple):
             return _with_due(tenant, self._due(tenant.due) if self.due else ())
         alone = {change.address for change in tenant.changes}
         due = [change for change in self._due(tenant.due) if change.address not in alone]
-        return _with_due(tenant._replace(batches=(), takes=_held(tenant)), due)
+        return _with_due(tenant._replace(batches=(), takes=_held(tenant), held=tenant.changes), due)
 
     def _due(self, due: Iterable[Change]) -> tuple[Change, ...]:
         return tuple(change for change in due if self.purges or change.action != "purge")

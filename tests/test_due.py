@@ -279,3 +279,31 @@ def test_a_plan_for_an_earlier_day(gone):
     assert (found["as_of"], found["tenants"][0]["due"]) == (day(-3), [])
     for bad in (day(-40), day(9), "yesterday"):
         assert gone.run("plan", "--as-of", bad).code == 64
+
+
+# ---------------------------------------------------------------------- what is noted of it
+
+
+def test_what_is_due_alone_leaves_the_declared_for_later(forwarding):
+    """`--due`: the commit counts as applied only once all that it declares is made."""
+    before = forwarding.one()["applied_commit"]
+    expired(forwarding)
+    text = (forwarding.root / NORTHWIND).read_text()
+    forwarding.write({NORTHWIND: text.replace("info: [jane]", "info: [tom]")})
+    assert forwarding.apply("--due").code == 0
+    found = forwarding.one()
+    assert (changes(found), found["due"], found["applied_commit"]) == ([(INFO, "update")], [], before)
+    assert forwarding.apply("--yes").code == 0
+    assert forwarding.one()["applied_commit"] == forwarding.head
+
+
+def test_the_digest_that_is_noted_is_the_one_that_was_reviewed(forwarding):
+    """What is due is made with it, and is no part of it."""
+    expired(forwarding)
+    text = (forwarding.root / NORTHWIND).read_text()
+    forwarding.write({NORTHWIND: text.replace("info: [jane]", "info: [tom]")})
+    reviewed_as = forwarding.one()["digest"]
+    done = forwarding.apply("--yes").json["tenants"][0]
+    assert (len(done["done"]), done["digest"]) == (3, reviewed_as)
+    noted = forwarding.run("history", "--format", "json", "northwind").json["changes"][:3]
+    assert {change["applied"]["digest"] for change in noted} == {reviewed_as}
