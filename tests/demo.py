@@ -99,6 +99,8 @@ def change_and_revert() -> None:
     title("Going back is a revert, planned like any other change")
     run("git", "revert", "--no-edit", "HEAD", first=1)
     run("reconciler", "plan")
+    title("Who did what, and how to undo it: from Git alone")
+    run("reconciler", "history", NEW)
 
 
 def mail() -> bool:
@@ -155,6 +157,7 @@ def summary(*, delivered: bool) -> None:
         "Three clients' mail and DNS, described in Git, planned line by line, applied.",
         "A second plan with nothing to do: what is live is what Git says.",
         "A change as a commit and its way back as a revert, each planned before anything is touched.",
+        "Who wrote, who applied, and how to undo: one command, from Git alone.",
         *(["Real mail that follows that database, from the moment of the apply."] if delivered else []),
     ]
     for number, text in enumerate(seen, 1):
