@@ -59,7 +59,8 @@ def compare(
     """One thing in three states. `git` is as declared, `value` the same with its references resolved."""
     if git and value and live and base and _still(kind, git, value, live, base):
         return Outcome()
-    live, neighbours = project(kind, address.name, git, live, base)
+    # Where a whole set must not exist, none of its values is a neighbour's.
+    live, neighbours = (live, None) if context.absent else project(kind, address.name, git, live, base)
     if neighbours is not None:
         git, value, live = without_ttl(git), without_ttl(value), without_ttl(live)
     thing = Thing(kind, address, git, value, live, base, context)
