@@ -35,6 +35,21 @@ def hold_back(
     return rest, [*referred, *hindered, *waiting], todo
 
 
+def possible(chosen: Sequence[Change], omitted: Sequence[Change]) -> tuple[Change, ...]:
+    """Those of the chosen changes that can be made while the omitted ones are not (a domain goes after its purges)."""
+    able, left = list(chosen), list(omitted)
+    while stuck := [change for change in able if _needs_one_of(change, left)]:
+        able = [change for change in able if change not in stuck]
+        left += stuck
+    return tuple(able)
+
+
+def _needs_one_of(change: Change, omitted: Sequence[Change]) -> bool:
+    if change.aim is None:
+        return any(_ref(change.address) in other.kind.refs(other.live) for other in omitted if other.live is not None)
+    return any(_ref(other.address) in _refs(change) for other in omitted if other.live is None)
+
+
 def _still_referred_to(changes: list[Change], there: Mapping[Address, Resource]) -> Held:
     """A removal of what something that stays still refers to waits (a domain with kept mailboxes in it)."""
     later: list[Waiting] = []

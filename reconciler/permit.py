@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.changes import joined
 from reconciler.errors import StalePlan
+from reconciler.holding import possible
 from reconciler.order import batches
 from reconciler.review import covered, digest, plain, sha256, tenant_digest
 
@@ -42,7 +43,7 @@ class Permit(NamedTuple):
                 raise StalePlan("not what was reviewed")
             return _with_due(tenant, self._due(tenant.due) if self.due else ())
         alone = {change.address for change in tenant.changes}
-        due = [change for change in self._due(tenant.due) if change.address not in alone]
+        due = possible([c for c in self._due(tenant.due) if c.address not in alone], tenant.changes)
         return _with_due(tenant._replace(batches=(), takes=_held(tenant), held=tenant.changes), due)
 
     def _due(self, due: Iterable[Change]) -> tuple[Change, ...]:
@@ -69,9 +70,14 @@ class Permit(NamedTuple):
 
 
 def _with_due(tenant: TenantPlan, due: Iterable[Change]) -> TenantPlan:
-    """The plan with due changes among the others, all in order; those that are held stay apart."""
-    wanted = tuple(due)
-    chosen, held = [c for c in wanted if not c.held], tuple(c for c in wanted if c.held)
+    """The plan with due changes among the others, all in order; those that are held stay apart.
+
+    A due change that needs one that is not chosen waits with it.
+    """
+    wanted = {change.address: change for change in due}
+    held = tuple(change for change in wanted.values() if change.held)
+    left = [change for change in tenant.due if change.address not in wanted]
+    chosen = possible([change for change in wanted.values() if not change.held], [*left, *held])
     if not chosen:
         return tenant._replace(due=held)
     scopes = {(provider, scope.domain): scope for provider, scope in tenant.scopes}

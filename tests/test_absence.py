@@ -124,6 +124,22 @@ def test_a_domain_leaves_on_its_day(estate):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("said", ["--yes", "--due"])
+def test_a_domain_waits_for_purges_that_nobody_asked_for(estate, said):
+    """Kept for no day, its mailboxes are due to be purged; without `--purge` they stay, and so does the domain."""
+    retiring(estate, day(0))
+    kept = (estate.root / "tenants/northwind/control.yaml").read_text()
+    estate.write({"tenants/northwind/control.yaml": kept.replace("9 days", "0 days")})
+    assert estate.apply(said).code == 0
+    domain = "mailhost:domain/northwind.example"
+    everything = {(JANE, "purge"), (TOM, "purge"), (domain, "delete")}
+    assert {(address, action) for address, action, _ in due(estate.one())} == everything
+    again = estate.apply(said)
+    assert (again.code, again.json["tenants"][0]["done"]) == (0, []), again.out
+    assert estate.apply(said, "--purge").code == 0
+    assert estate.sql("SELECT count(*) FROM domain") == [(0,)]
+
+
 def test_a_domain_whose_files_go_with_its_retirement(estate):
     """`retire` names it: taking the files away is no mistake, and is not refused as one."""
     gone = {f"tenants/northwind/{part}/northwind.example.yaml": None for part in ("domains", "dns")}
