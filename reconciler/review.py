@@ -24,7 +24,7 @@ def tenant_digest(plan: TenantPlan) -> str:
     """What a tenant's declared changes do to the world; equal digests do the same. Nothing else is covered."""
     if plan.sha:
         return plan.sha
-    changes = sorted(plan.changes, key=lambda change: str(change.address))
+    changes = sorted((*plan.changes, *plan.held), key=lambda change: str(change.address))
     return sha256([covered(change) for change in changes])
 
 
