@@ -47,7 +47,8 @@ providers:
   mail: {mailhost: {type: memory, file: var/mail.json, side: mail}}
   dns: {zones: {type: memory, file: var/dns.json, side: dns}}
 limits:  # wide: what a row takes away is for the row to say
-  removals: {mailbox: {count: 99}, alias: {count: 99}, record: {count: 99}, domain: {count: 99}, dkim_key: {count: 99}}""",
+  removals:
+    {mailbox: {count: 99}, alias: {count: 99}, record: {count: 99}, domain: {count: 99}, dkim_key: {count: 99}}""",
 )
 POLICIES = ("report", "enforce")
 GIB = 2**30
