@@ -103,7 +103,7 @@ def log(session: Session, limit: int) -> list[Data]:
         result = "at work" if run["ended"] is None and state.get((run["tenant"], run["run"])) else run["result"]
         missed = len(run["changes"]) - done
         whole["tenants"].append({"tenant": run["tenant"], "result": result, "done": done, "not_done": missed})
-    return list(found.values())
+    return sorted(found.values(), key=lambda whole: whole["began"], reverse=True)  # Git orders by whole seconds of ends
 
 
 def _open(session: Session) -> list[Ledger]:
