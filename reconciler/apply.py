@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.diff import resolve
 from reconciler.effects import Begin, Effect, Identify, Live, Read, Record, Write
 from reconciler.errors import Conflict, Locked, Missing, ProviderError, ReconcilerError, Refused
-from reconciler.looking import confirmed, has_shared, reached
+from reconciler.looking import confirmed, has_shared, noted, reached, seen
 from reconciler.model import MISSING, Address, Computed, Entry, Resource, Value, references
 from reconciler.order import dependencies
 
@@ -179,12 +179,13 @@ class _Work:
                 found |= {resource.address: resource for resource in answer}
         for change, why in self.unsure.values():
             problem = problems.get((change.address.provider, change.domain))
-            if problem is None and reached(change, found.get(change.address)):
+            there = seen(change, found)
+            if problem is None and reached(change, there):
                 self.outcome.done.append(change)
-                self.entries[change.address] = confirmed(change, found.get(change.address))
+                self.entries = noted(self.entries, change, confirmed(change, there))
             else:
                 self._fail(change, why if problem is None else f"{why}; reading again: {problem}")
-                started = self._claim(change, found.get(change.address))
+                started = self._claim(change, there)
                 self.unseen |= problem is not None or (change.address in self.late and not started)
 
     def _claim(self, change: Change, live: Resource | None) -> bool:

@@ -16,7 +16,8 @@ class Change(NamedTuple):
     """What shall become of one thing. It stores states, not verbs: action and fields are derived.
 
     `aim` is what live shall be afterwards (None: gone), `entry` the ledger line once that is confirmed
-    (None: forget it). `held` says what holds it back for now, and until when.
+    (None: forget it). `held` says what holds it back for now, and until when. `was` is the address it had, where it
+    gets another one; `live` is then what is there under that, as if it had the new one.
     """
 
     kind: Kind
@@ -33,11 +34,14 @@ class Change(NamedTuple):
     takeover: bool = False
     origin: Origin | None = None
     held: str | None = None
+    was: Address | None = None
 
     @property
     def action(self) -> str:
         if self.live is None:
             return "create"
+        if self.was is not None:
+            return "rename"
         if self.aim is None:
             return "purge" if self.base is not None and self.base.retired else "delete"
         if self.desired is None:

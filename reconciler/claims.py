@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.changes import Step
 from reconciler.diff import resolve
 from reconciler.findings import Origin, Rule
-from reconciler.looking import confirmed, reached
+from reconciler.looking import confirmed, noted, reached, seen
 from reconciler.model import MISSING
 from reconciler.parts import known
 
@@ -71,18 +71,19 @@ def settle(
     made: set[Address] = set()
     unmade = 0
     for said in intent.claims:
-        address, live = said.address, there.get(said.address)
+        address, live = said.address, seen(said, there)
         if (address.provider, said.domain) not in read:
             continue
         claim = said._replace(aim=resolve(said.aim, lambda reference: known(reference, there)))
         if reached(claim, live):
             made.add(address)
-            entries[address] = confirmed(claim, live)
+            entries = noted(entries, claim, confirmed(claim, live))
         elif _untouched(claim, live):
             unmade += 1
         else:
             unclear.add(address)
-            entries[address] = base.get(address, claim.entry)
+            if claim.was is None or live is not None:
+                entries = noted(entries, claim, base.get(address, claim.entry))
     what = f"Run {intent.run} of {intent.began} by {intent.actor}: {len(made)} of its {len(intent.claims)} changes"
     what += f" are there, {unmade} are not{f', {len(unclear)} by half' if unclear else ''}."
     found = UNFINISHED.at(tenant, what, Origin(f"tenants/{tenant}/tenant.yaml", line=1, column=1))
@@ -97,6 +98,8 @@ def _untouched(claim: Change, live: Resource | None) -> bool:
         aimed, was, now = (elements.split(_value(side, name, ())) for side in (claim.aim, claim.live, live))
         if any(now.get(key) != was.get(key) for key in {*aimed, *was}):
             return False
+    if claim.was is not None and live is not None and live.address == claim.address:
+        return False
     if claim.live is None or live is None:
         return bool(shared) or claim.live is live
     return all(_value(claim.live, name) == _value(live, name) for name in claim.fields if name not in shared)

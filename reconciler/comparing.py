@@ -14,9 +14,10 @@ from reconciler.errors import ProviderError
 from reconciler.kinds import kinds
 from reconciler.model import Address, Computed, Entry, Resource, Scope, Value, references
 from reconciler.parts import known
+from reconciler.renames import renamed, renames
 from reconciler.rules import quieted
 from reconciler.stale import removing_stale, without_stale
-from reconciler.thing import Context, Outcome
+from reconciler.thing import Context, Outcome, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ class Draft:
     findings: list[Finding] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
     todo: tuple[Change, ...] = ()
+    was: Mapping[Address, Address] = field(default_factory=dict)  # {new: old} of what gets another name
 
 
 def present(live: Live, asked: Sequence[tuple[str, Scope]], facts: Facts, draft: Draft) -> dict[Address, Resource]:
@@ -61,8 +63,11 @@ def compare_all(
     read: set[tuple[str, str]], facts: Facts, draft: Draft,
 ) -> None:  # fmt: skip
     """Compare every thing of Git, the ledger and live; what could not be read is left out."""
+    moved = renames(compiled.state, base, found, read)
+    draft.findings += moved.findings
+    draft.was = moved.was
     comparing = _Comparing(compiled, base, found, facts, draft)
-    for address in sorted({*compiled.state, *base, *found, *compiled.absent}):
+    for address in sorted({*compiled.state, *base, *found, *compiled.absent} - moved.left_out):
         git = compiled.state.get(address)
         domain = comparing.domain(address)
         if (address.provider, domain) not in read or (draft.unread and _source_unread(git, read)):
@@ -94,7 +99,8 @@ class _Comparing:
 
     def compare(self, address: Address, domain: str) -> None:
         """Compare one thing; what a day or a policy brings about goes to what is due."""
-        git, entry, live = self._compiled.state.get(address), self._base.get(address), self._found.get(address)
+        old = self._draft.was.get(address)
+        git, entry, live = self._compiled.state.get(address), self._base.get(old or address), self._live(address, old)
         why = self._compiled.ended.get(address) or self._compiled.rules.leaving.get(domain) if entry else None
         context = self._context(address, domain, live)
         said = as_applied(git, entry, address, self._compiled.tenant) if why and entry else git
@@ -109,7 +115,15 @@ class _Comparing:
             self._draft.due += [change._replace(tenant=self._compiled.tenant) for change in due]
         if whole is not None and whole is not live:
             outcome = removing_stale(outcome, kind, git, whole, live, entry)
+        if old is not None:
+            assert git is not None and live is not None and entry is not None
+            outcome = renamed(outcome, Thing(kind, address, git, git, live, entry, context), old)
         _collect(outcome if not outcome.drift else self._marked(outcome), self._compiled.tenant, self._draft)
+
+    def _live(self, address: Address, old: Address | None) -> Resource | None:
+        """What is there, also under the name that it had."""
+        found = self._found.get(old or address)
+        return found._replace(address=address) if old is not None and found is not None else found
 
     def _lookup(self, reference: Computed) -> Value:
         return known(reference, self._found)

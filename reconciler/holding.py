@@ -47,7 +47,7 @@ def possible(chosen: Sequence[Change], omitted: Sequence[Change]) -> tuple[Chang
 def _needs_one_of(change: Change, omitted: Sequence[Change]) -> bool:
     if change.aim is None:
         return any(_ref(change.address) in other.kind.refs(other.live) for other in omitted if other.live is not None)
-    return any(_ref(other.address) in _refs(change) for other in omitted if other.live is None)
+    return any(_ref(other.address) in _refs(change) for other in omitted if other.live is None or other.was)
 
 
 def _still_referred_to(changes: list[Change], there: Mapping[Address, Resource]) -> Held:
@@ -76,7 +76,7 @@ def _needing_what_is_gone(changes: list[Change], gone: AbstractSet[Address]) -> 
                 why = f"needs {missing[ref]}, which was removed by hand"
                 later.append(Waiting(change.address, change.action, None, why))
                 changes = [other for other in changes if other is not change]
-                if change.action == "create":
+                if change.action in {"create", "rename"}:
                     missing[_ref(change.address)] = change.address
     return changes, later
 
@@ -104,8 +104,8 @@ def _after(there: Mapping[Address, Resource], changes: Sequence[Change]) -> dict
     """What will be there: live with every aim in its place."""
     after = dict(there)
     for change in changes:
+        after.pop(change.was or change.address, None)
+    for change in changes:
         if change.aim is not None:
             after[change.address] = change.aim
-        else:
-            after.pop(change.address, None)
     return after

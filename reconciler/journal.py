@@ -18,11 +18,11 @@ import os
 import socket
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import __version__
 from reconciler.errors import LedgerError
+from reconciler.holders import here
 from reconciler.ledger import FILE, INTENT, INTENT_FORMAT, Ledger, Ledgers, advanced, claim, listed, noted, text
 from reconciler.reports import data
 from reconciler.review import tenant_digest
@@ -31,7 +31,7 @@ from reconciler.swap import Commit, Refs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.changes import Change, Intent, TenantPlan
+    from reconciler.changes import Change, TenantPlan
     from reconciler.effects import Record
     from reconciler.errors import ReconcilerError
     from reconciler.history import Repository
@@ -112,7 +112,7 @@ class Journal:
         content = {
             "format": INTENT_FORMAT,
             **self._head(plan),
-            "holder": holder(),
+            "holder": here(),
             "lease": LEASE,
             "unlocked": None,
             "scopes": listed(plan.scopes),
@@ -155,7 +155,9 @@ class Journal:
 
     def _change(self, change: Change) -> Data:
         shown = data.change(change, self._run.authors)
-        return {key: shown[key] for key in ("address", "action", "reason", "fields", "origin", "revert", "loses")}
+        return {
+            key: shown[key] for key in ("address", "action", "was", "reason", "fields", "origin", "revert", "loses")
+        }
 
 
 def _settled(plan: TenantPlan) -> Data | None:
@@ -196,55 +198,7 @@ def _bytes(content: Data) -> bytes:
     return f"{json.dumps(content, separators=(',', ':'))}\n".encode()
 
 
-# ---------------------------------------------------------------------- who holds a tenant
-
-
 def unlocked(repository: Repository, tip: str, who: str) -> dict[str, bytes | None]:
     """The intent at `tip` with its lock broken: what it claims stays, for whoever plans next to look at."""
     name = f"{tip}:{INTENT}"
     return {INTENT: _bytes({**json.loads(repository.objects([name])[name]), "unlocked": f"{who} at {now()}"})}
-
-
-def holder() -> Data:
-    """This process, so that others on this host can tell whether it is still there."""
-    return {
-        "host": socket.gethostname(),
-        "boot": _said("/proc/sys/kernel/random/boot_id"),
-        "namespace": _link("/proc/self/ns/pid"),
-        "pid": os.getpid(),
-        "started": _started(os.getpid()),
-        "ci": os.environ.get("GITHUB_RUN_ID") or os.environ.get("CI_JOB_ID") or "",
-    }
-
-
-def free(intent: Intent, broken: frozenset[str], tip: str) -> bool:
-    """Whether nobody is at work on it any more. `broken` are tips that were watched standing still for a lease."""
-    return intent.unlocked is not None or tip in broken or _gone(intent.holder)
-
-
-def _gone(said: Mapping[str, Any]) -> bool:
-    """Whether the holder was a process of this very host and namespace and is there no more."""
-    here = holder()
-    if not here["boot"] or any(said[key] != here[key] for key in ("host", "boot", "namespace")):
-        return False
-    return bool(_started(said["pid"]) != said["started"])
-
-
-def _said(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError:  # no Linux: then nobody's end can be told from here
-        return ""
-
-
-def _link(path: str) -> str:
-    try:
-        return str(Path(path).readlink())
-    except OSError:
-        return ""
-
-
-def _started(pid: int) -> str:
-    """When a process began, in ticks since boot (proc(5)); empty where there is none, or only its exit code is left."""
-    _, _, fields = _said(f"/proc/{pid}/stat").rpartition(") ")
-    return "" if fields[:1] in {"", "Z"} else fields.split(" ")[19]

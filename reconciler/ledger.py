@@ -149,7 +149,8 @@ def _claim(tenant: str, name: str, data: Mapping[str, Any]) -> Change:
     address, domain = Address.parse(name), data["domain"]
     before, after = (_resource(address, data[side], domain) for side in ("before", "after"))
     entry = None if data["entry"] is None else _entry(data["entry"])
-    return Change(named(address.kind), address, tenant, domain, None, before, None, after, entry)
+    was = Address.parse(data["was"]) if "was" in data else None
+    return Change(named(address.kind), address, tenant, domain, None, before, None, after, entry, was=was)
 
 
 def claim(change: Change) -> dict[str, Any]:
@@ -157,6 +158,7 @@ def claim(change: Change) -> dict[str, Any]:
     sides = {"before": change.live, "after": change.aim}
     return {
         "domain": change.domain,
+        **({} if change.was is None else {"was": str(change.was)}),
         **{name: None if side is None else _encoded(side.attributes) for name, side in sides.items()},
         "entry": None if change.entry is None else _values(change.entry),
     }

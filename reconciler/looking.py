@@ -7,12 +7,30 @@ from typing import TYPE_CHECKING
 from reconciler.model import MISSING, Computed, references
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.changes import Change
-    from reconciler.model import Entry, Resource
+    from reconciler.model import Address, Entry, Resource, State
+
+    Lines = Mapping[Address, Entry | None]
+
+
+def seen(change: Change, there: State) -> Resource | None:
+    """What is there of a change's thing: under its address, else under the one that it had."""
+    live = there.get(change.address)
+    return there.get(change.was) if live is None and change.was is not None else live
+
+
+def noted(lines: Lines, change: Change, entry: Entry | None) -> dict[Address, Entry | None]:
+    """The lines with that of a change; a name that it left has none, but for what another change made of it."""
+    left = {} if change.was is None else {change.was: None}
+    return {**left, **lines, change.address: entry}
 
 
 def reached(change: Change, live: Resource | None) -> bool:
     """Whether live is as the change aims; neighbours in a shared set do not matter."""
+    if change.was is not None and (live is None or live.address != change.address):
+        return False
     for row in change.kind.compared:
         elements = row.elements(change.address.name)
         aim = MISSING if change.aim is None else change.aim.get(row.name)

@@ -22,7 +22,7 @@ from reconciler.kinds.record import label, rtype
 from reconciler.model import Ref, Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.changes import Change
     from reconciler.model import Address, Resource
@@ -54,14 +54,14 @@ def unavoidable(changes: Sequence[Change]) -> dict[Address, set[Address]]:
 
     They make what it refers to, stop referring to it before it goes, or leave its place.
     """
-    makers = _by_ref(changes, lambda change: change.aim if change.live is None else None)
-    removers = _by_ref(changes, lambda change: change.live if change.aim is None else None)
+    makers = {_ref(change.address): change.address for change in changes if _makes(change)}
+    removers = {_ref(gone): change.address for change in changes if (gone := _leaves(change)) is not None}
     before: dict[Address, set[Address]] = {change.address: set() for change in changes}
     for change in changes:
         aims, lives = _refs(change.aim), _refs(change.live)
         before[change.address] |= {makers[ref] for ref in aims if ref in makers}
         for ref in lives:
-            if ref in removers and ref not in aims and ref not in makers:
+            if ref in removers and ref not in aims | makers.keys() and removers[ref] not in before[change.address]:
                 before[removers[ref]].add(change.address)
     for address, leaving in makes_room(changes).items():
         before[address] |= leaving
@@ -71,7 +71,7 @@ def unavoidable(changes: Sequence[Change]) -> dict[Address, set[Address]]:
 def makes_room(changes: Sequence[Change]) -> dict[Address, set[Address]]:
     """{address: the changes that leave the place it takes}, for what is made or restored."""
     vacated = _vacated(changes)
-    return {c.address: _slot_blockers(c, vacated) for c in changes if c.action in {"create", "restore"}}
+    return {c.address: _slot_blockers(c, vacated) for c in changes if c.action in {"create", "restore", "rename"}}
 
 
 def batches(changes: Sequence[Change], scopes: Mapping[Key, Scope]) -> tuple[Batch, ...]:
@@ -134,16 +134,27 @@ def _refs(resource: Resource | None) -> frozenset[Ref]:
     return frozenset(kinds()[resource.address.kind].refs(resource))
 
 
-def _by_ref(changes: Iterable[Change], side: Callable[[Change], Resource | None]) -> dict[Ref, Address]:
-    return {Ref(c.kind.namespace, c.address.name): c.address for c in changes if side(c) is not None}
+def _ref(address: Address) -> Ref:
+    return Ref(kinds()[address.kind].namespace, address.name)
+
+
+def _makes(change: Change) -> bool:
+    """Whether there is something under its address only afterwards."""
+    return change.aim is not None and (change.live is None or change.was is not None)
+
+
+def _leaves(change: Change) -> Address | None:
+    """The address under which there is nothing any more afterwards."""
+    return change.was or (change.address if change.live is not None and change.aim is None else None)
 
 
 def _vacated(changes: Iterable[Change]) -> dict[tuple[str, str], list[Change]]:
     """{(namespace, slot): the changes that leave it}."""
     found: dict[tuple[str, str], list[Change]] = {}
     for change in changes:
-        if change.aim is None or change.action == "retire":
-            found.setdefault((change.kind.namespace, change.kind.slot(change.address.name)), []).append(change)
+        left = change.address if change.aim is None or change.action == "retire" else change.was
+        if left is not None:
+            found.setdefault((change.kind.namespace, change.kind.slot(left.name)), []).append(change)
     return found
 
 

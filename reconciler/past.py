@@ -12,7 +12,7 @@ from reconciler.ledger import INTENT, INTENT_FORMAT, Ledger, Ledgers
 from reconciler.swap import Commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reconciler.history import Repository
     from reconciler.session import Session
@@ -121,14 +121,24 @@ def history(session: Session, name: str) -> list[Data]:
 
 
 def _told(session: Session, tenants: Sequence[str], name: str) -> tuple[list[Data], bool]:
-    """What the runs of some tenants (none: all) did to it, and whether one found it there and adopted it."""
-    found, adopted, asked = list[Data](), False, _canonical(name)
+    """What the runs of some tenants (none: all) did to it, and whether one found it there and adopted it.
+
+    Before it got its name it had another, and what was done to it then is told too.
+    """
+    found, adopted, asked = list[Data](), False, {_canonical(name)}
     for run in runs(session.estate.repository, tenants):
         applied = {key: run[key] for key in _APPLIED}
         whole = run["tenant"] == name
-        found += [{**c, "applied": applied} for c in run["changes"] if whole or _concerns(c["address"], asked)]
-        adopted |= any(step["what"] == "adopt" and _concerns(step["address"], asked) for step in run["steps"])
+        here = [change for change in run["changes"] if whole or _among(change, asked)]
+        found += [{"was": None, **change, "applied": applied} for change in here]
+        adopted |= any(step["what"] == "adopt" and _among(step, asked) for step in run["steps"])
+        asked |= {change["was"].lower() for change in here if change.get("was") and change["result"] == "applied"}
     return found, adopted
+
+
+def _among(done: Data, asked: Iterable[str]) -> bool:
+    addresses = [done["address"], *filter(None, [done.get("was")])]
+    return any(_concerns(address, name) for address in addresses for name in asked)
 
 
 def _tenants(session: Session, name: str) -> list[str]:

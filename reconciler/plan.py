@@ -85,8 +85,9 @@ def plan_tenant(
     drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
     whole = [(provider, scope) for provider, scope in asked if (provider, scope.domain) in read]
     compared = Compared(
-        compiled.state, base, there, draft.changes, draft.unmanaged, drift, whole, compiled.rules.retiring
-    )
+        compiled.state, base, there, draft.changes, draft.unmanaged, drift, whole, compiled.rules.retiring,
+        draft.was,
+    )  # fmt: skip
     draft.findings += [*planned.check(compared, facts), *_first(compiled, base)]
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, draft.todo = hold_back(draft.changes, there, gone, facts.read_only)

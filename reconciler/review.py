@@ -31,7 +31,12 @@ def tenant_digest(plan: TenantPlan) -> str:
 def covered(change: Change) -> list[Any]:
     """What a digest covers of a change: address, action, old name, and each field from and to."""
     pairs = {name: [plain(old), plain(new)] for name, (old, new) in change.fields.items()}
-    return [str(change.address), change.action, None, pairs]
+    return [str(change.address), change.action, was(change), pairs]
+
+
+def was(change: Change) -> str | None:
+    """The address that a change takes from what it changes."""
+    return None if change.was is None else str(change.was)
 
 
 def plain(value: Value) -> Any:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
-from reconciler import journal, runner
+from reconciler import runner
 from reconciler.checks import across
 from reconciler.errors import RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
+from reconciler.holders import free
 from reconciler.ledger import Ledger, Ledgers
 from reconciler.swap import Refs
 
@@ -103,7 +104,7 @@ class Session:
     def locked(self, ledger: Ledger) -> str:
         """Who is at work on a tenant; empty where nobody is."""
         intent, tip = ledger.intent, ledger.tip
-        if intent is None or tip is None or journal.free(intent, self.request.broken, tip):
+        if intent is None or tip is None or free(intent, self.request.broken, tip):
             return ""
         where = f"{intent.holder['host']}, process {intent.holder['pid']}"
         ci = f", CI run {intent.holder['ci']}" if intent.holder["ci"] else ""

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from reconciler import journal
+from reconciler import holders, journal
 from reconciler.providers.zone_files import ZoneFiles
 from tests.estates import AGENCY, BOXES, accepts, codes, contoso, control, mail, make, northwind, summary
 
@@ -415,7 +415,7 @@ def killed(monkeypatch):
             patched.setattr(journal.Journal, "record", _die)
             with pytest.raises(Killed):
                 estate.apply()
-        monkeypatch.setattr(journal, "_gone", lambda _holder: True)
+        monkeypatch.setattr(holders, "_gone", lambda _holder: True)
 
     return kill
 

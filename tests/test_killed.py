@@ -158,14 +158,14 @@ def test_what_killed_runs_leave_is_swept_up(tmp_path: Path) -> None:
 def test_a_later_apply_with_a_remote_killed_anywhere(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Boxes made, changed and retired, an alias gone; also between what the remote has and what this clone has."""
+    """Boxes made, renamed and retired, an alias gone; also between what the remote has and what this clone has."""
     estate = make(tmp_path / "one" / "estate", northwind())
     estate.git("init", "--quiet", "--bare", "../remote.git")
     estate.git("remote", "add", "origin", "../remote.git")
     estate.applied({})
-    boxes = {"tom": "{owner: tom, quota: 1 GiB}", "max": "{owner: tom}"}
+    boxes = {"thomas": "{owner: tom, quota: 1 GiB, renamed_from: tom}", "max": "{owner: tom}"}
     estate.write(
-        {**mail(boxes, "aliases:\n  sales: [tom]\n"), **dns("with: {dmarc: reject, senders: [include:a.example]}\n")}
+        {**mail(boxes, "aliases:\n  sales: [thomas]\n"), **dns("with: {dmarc: reject, senders: [include:a.example]}\n")}
     )
     met = every_boundary(estate, tmp_path)
     record_property("times", met.total())

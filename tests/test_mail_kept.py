@@ -88,6 +88,32 @@ def test_a_revert_brings_mail_and_password_back(estate: Estate, stack: MailStack
     assert subjects(stack) == {"before", "meanwhile", "after"}
 
 
+def test_a_new_name_keeps_mail_and_password(estate: Estate, stack: MailStack) -> None:
+    """Renamed and back: the same mail, the same password; nobody else's box ever opens on it."""
+    send(stack, "before")
+    estate.write({FILE: BOTH.replace("tom: {owner: tom}", "thomas: {owner: tom, renamed_from: tom}")})
+    estate.apply()
+    for refused in (lambda: send(stack, "nobody"), lambda: stack.messages(TOM, "of his own")):
+        with pytest.raises((smtplib.SMTPRecipientsRefused, imaplib.IMAP4.error)):
+            refused()
+    stack.send(OUTSIDE, "thomas@acme.example", letter(sender=OUTSIDE, to="thomas@acme.example"))
+    assert len(stack.messages("thomas@acme.example", "of his own")) == 2
+    both = BOTH.replace("tom: {owner: tom}", "thomas: {owner: tom, renamed_from: tom}, tom: {owner: jane}")
+    estate.write({FILE: both})
+    estate.apply()
+    stack.set_password(TOM, "another's")
+    assert subjects(stack, "another's") == set()
+    estate._git("revert", "--no-edit", "HEAD")
+    estate.write({"tenants/acme/control.yaml": "{tenant: acme, retention: 0 days}\n"})
+    estate.apply()
+    purge(estate)
+    estate.write({FILE: BOTH})
+    estate.apply()
+    assert len(stack.messages(TOM, "of his own")) == 2
+    send(stack, "after")
+    assert subjects(stack) >= {"before", "after"}
+
+
 def test_a_purge_loses_what_the_plan_said(estate: Estate, stack: MailStack) -> None:
     """Kept for no day: the plan names the loss, the purge takes name and mail, and a new box of that name is empty."""
     send(stack, "before")

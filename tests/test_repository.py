@@ -33,13 +33,13 @@ SHELL = (
     {"journal", "tenant_files"},
     {"swap"},
     {"schema", "templates", "ledger", "facts", "providers", "forges"},
-    {"documents", "history"},
+    {"documents", "history", "holders"},
     {"reviewed", "tree"},
 )
 CORE = (
     {"plan"},
     {"comparing", "permit"},
-    {"dues", "stale"},
+    {"dues", "renames", "stale"},
     {"claims", "holding", "identities", "pausing", "waves"},
     {"apply", "checks", "questions", "reports"},
     {"review"},

@@ -743,8 +743,6 @@ def test_one_more_apply_writes_nothing(life: Life) -> None:
 INFO = "aliases:\n  info: [jane]\n"
 LATER_IDENTITY = {
     "a provider is renamed",
-    "`renamed_from`",
-    "a plain revert of a rename",
 }
 TOLD: dict[str, str] = {}  # {case of the page: the test that tells it}
 
@@ -903,6 +901,35 @@ def test_records_are_made_there_before_they_go_here(second: Estate) -> None:
 
 
 RELEASED = "mailhost:alias/info@northwind.example"
+
+
+RENAMED = mail({"jane.smith": "{owner: jane, renamed_from: jane}", "tom": "{owner: tom}"}, "")
+JANE, SMITH = "mailhost:mailbox/jane@northwind.example", "mailhost:mailbox/jane.smith@northwind.example"
+
+
+@tells("`renamed_from`")
+def test_a_mailbox_gets_another_name(estate: Estate) -> None:
+    """One change where the new name is free; with both there an error; done already, a note."""
+    estate.applied(mail(more=""))
+    estate.write(RENAMED)
+    assert changes(estate.one()) == [(SMITH, "rename")]
+    World(estate).edit({SMITH: ("northwind.example", World(estate).things()[JANE])})
+    assert still(estate, "PL212")
+    World(estate).edit({SMITH: ("northwind.example", None)})
+    assert (estate.apply().code, calm(estate)) == (0, True)
+    assert {SMITH, JANE} & ledgers(estate).keys() == {SMITH}
+    assert [f["severity"] for f in estate.one()["findings"] if f["code"] == "PL222"] == ["info"]
+
+
+@tells("a plain revert of a rename")
+def test_a_name_comes_back(estate: Estate) -> None:
+    """The ledger remembers which one it was: the same mail under its old name."""
+    estate.applied(mail(more=""))
+    before = World(estate).things()
+    estate.applied(RENAMED)
+    estate.git("revert", "--no-edit", "HEAD")
+    assert [(c["address"], c["action"], c["was"]) for c in estate.one()["changes"]] == [(JANE, "rename", SMITH)]
+    assert (estate.apply().code, calm(estate), World(estate).things()) == (0, True, before)
 
 
 @tells("`released` in control.yaml")

@@ -39,14 +39,6 @@ MIGRATION = Rule(
     "What keeps mail would change its provider",
     "Leave it where it is; moving kept data is not planned by this version.",
 )
-RENAME = Rule(
-    "PL212",
-    "error",
-    "Renames are not made by this version",
-    "Take `renamed_from` out: a new mailbox is made and the old one is retired.",
-)
-
-
 ANOTHER_PERSON = Rule(
     "PL220",
     "error",
@@ -66,6 +58,7 @@ class Compared(NamedTuple):
     drift: Sequence[Drift]
     asked: Sequence[tuple[str, Scope]]
     retiring: frozenset[str] = frozenset()  # domains that control.yaml takes out by name
+    was: Mapping[Address, Address] = {}  # {new: old} of what gets another name
 
 
 def check(compared: Compared, facts: Facts) -> Iterator[Finding]:
@@ -77,7 +70,6 @@ def check(compared: Compared, facts: Facts) -> Iterator[Finding]:
     yield from _unsignable(compared, facts)
     yield from _cautions(compared, facts)
     yield from _moved(compared)
-    yield from _renamed(compared)
     yield from _another_person(compared)
 
 
@@ -98,7 +90,7 @@ def _occupied(changes: Iterable[Change], unmanaged: Iterable[Resource]) -> Itera
     for resource in unmanaged:
         taken.setdefault(_slot(resource.address), []).append(resource.address)
     for change in changes:
-        if change.action not in {"create", "restore"}:
+        if change.action not in {"create", "restore", "rename"}:
             continue
         for other in taken.get(_slot(change.address), ()):
             both = (change.address, other)
@@ -189,16 +181,9 @@ def _moved(compared: Compared) -> Iterator[Finding]:
 def _another_person(compared: Compared) -> Iterator[Finding]:
     """A kept mailbox holds its owner's mail and password: its name is nobody else's before the purge."""
     for address, resource in compared.state.items():
-        base = compared.base.get(address)
-        owner = None if base is None or not base.retired or address not in compared.there else base.said.get("owner")
+        old = compared.was.get(address, address)
+        base = compared.base.get(old)
+        owner = None if base is None or not base.retired or old not in compared.there else base.said.get("owner")
         if base is not None and owner is not None and owner != resource.get("owner"):
             what = f"It is kept for {owner} until {base.retired} or later, and would go to {resource.get('owner')}."
             yield ANOTHER_PERSON.at(str(address), what, resource.origin or Origin(""))
-
-
-def _renamed(compared: Compared) -> Iterator[Finding]:
-    renamed = [both for both in compared.state.items() if "renamed_from" in both[1].attributes]
-    for address, resource in renamed:
-        old = address._replace(name=resource.get("renamed_from"))
-        if old in compared.base and address not in compared.base:
-            yield RENAME.at(str(address), f"{old} is in the ledger.", resource.origin or Origin(""))

@@ -5,7 +5,7 @@ What the tables mean stands in `postfix_dovecot.py`; how their rows are read in 
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 NO_PASSWORD = "{CRYPT}*"  # noqa: S105 - a text that no password matches
 MARK = f"UPDATE mailbox SET password = '{LOCK}' || password WHERE username = :username"  # noqa: S608
 UNMARK = f"UPDATE mailbox SET password = SUBSTR(password, {len(LOCK) + 1}) WHERE username = :username"  # noqa: S608
+RENAME = "UPDATE mailbox SET username = :new, local_part = :local, modified = CURRENT_TIMESTAMP WHERE username = :old"
+RENAME_SHARED = "UPDATE reconciler_member SET mailbox = :new WHERE mailbox = :old AND member = :member"
 STAMPED = {"domain", "alias_domain", "mailbox", "alias"}  # have columns created and modified
 
 
@@ -52,16 +54,22 @@ class Writing:
         self._after: Things = dict(rows.things)
         self._statements = Statements(STAMPED)
         self._rights: list[Right] = []
-        self._purged: Counter[str] | None = None  # how many mailboxes of a name were purged; asked for when one is made
+        self._folders: set[str] | None = None  # where mailboxes keep their mail, or did; asked for when one is made
+        self._renamed: dict[str, str] = {}  # new name -> old
 
     def write(self, changes: Sequence[Change]) -> list[Right]:
         """Foresee all changes, then write name by name (a mailbox and an alias may share one). Gives rights to give."""
         for change in changes:
-            thing = _after(change, self._after.pop(change.address, None))
+            thing = _after(change, self._after.pop(change.was or change.address, None))
+            if change.was is not None and change.address in self._after:
+                raise Conflict(f"{change.address} is there already; nothing was written")
             if thing is not None:
-                self._after[change.address] = thing
+                self._after[change.address] = thing._replace(address=change.address)
+            if change.was is not None:
+                self._rename(change.was.name, change.address.name)
         writers = {"domain": self._domain, "dkim_key": self._key, "dkim_signing": self._signing}
-        for namespace, name in dict.fromkeys((change.kind.namespace, change.address.name) for change in changes):
+        touched = [(c.kind.namespace, address.name) for c in changes for address in (c.was, c.address) if address]
+        for namespace, name in dict.fromkeys(touched):
             writers.get(namespace, self._address)(name)
         self._statements.run(self._session)
         return self._rights
@@ -158,14 +166,36 @@ class Writing:
         self._members(name, box.get("members"), told=self._how.by_acl and state != "paused")
 
     def _maildir(self, name: str) -> str:
-        """Where a new mailbox keeps its mail: never where one of its name kept it that was purged."""
-        if self._purged is None:
-            found = self._session.select(
-                "SELECT username FROM reconciler_purged WHERE domain IN (…)", [self._rows.name]
-            )
-            self._purged = Counter(row[0] for row in found)
-        before = self._purged[name]
-        return f"{self._rows.name}/{f'.{before}/' if before else ''}{name.rpartition('@')[0]}/"
+        """Where a new mailbox keeps its mail: never where another does, or did that was purged."""
+        if self._folders is None:
+            tables = ("mailbox", "reconciler_purged")
+            texts = [f"SELECT maildir FROM {table} WHERE domain IN (…)" for table in tables]  # noqa: S608
+            found = [row[0] for text in texts for row in self._session.select(text, [self._rows.name])]
+            self._folders = {folder.strip("/") for folder in found if folder}
+        domain, local = self._rows.name, name.rpartition("@")[0]
+        tries = (f"{domain}/{f'.{number}/' if number else ''}{local}" for number in count())
+        free = next(folder for folder in tries if folder not in self._folders)
+        self._folders.add(free)
+        return f"{free}/"
+
+    def _rename(self, old: str, new: str) -> None:
+        """A mailbox's rows under its new name: its maildir, its password and what else they hold stay."""
+        rows, box = self._rows, self._rows.boxes.pop(old)
+        if new not in self._renamed.values():  # else its rows are under another name by now
+            self._purge(rows.boxes[new].username if new in rows.boxes else new)
+        self._renamed[new] = old
+        side, members = rows.sides.pop(old, None), rows.members.pop(old, {})
+        self._statements.add(RENAME, {"new": new, "local": new.rpartition("@")[0], "old": box.username})
+        named = {"reconciler_mailbox": side.username if side else old, "quota2": box.username}
+        for table, name in named.items():
+            text = f"UPDATE {table} SET username = :new WHERE username = :old"  # noqa: S608
+            self._statements.add(text, {"new": new, "old": name})
+        for row in members.values():
+            self._statements.add(RENAME_SHARED, {"new": new, "old": row.mailbox, "member": row.member})
+        rows.boxes[new] = box._replace(username=new)
+        if side is not None:
+            rows.sides[new] = side._replace(username=new)
+        rows.members[new] = {name: row._replace(mailbox=new) for name, row in members.items()}
 
     def _side(self, side: Side) -> None:
         row = self._rows.sides.get(side.username)
@@ -185,6 +215,9 @@ class Writing:
             elif row is None or row.access != right:
                 fresh = {**key, "domain": self._rows.name, "acl": ""}
                 self._put("reconciler_member", row and key, {"access": right}, fresh)
+            if told and right and mailbox in self._renamed:  # Dovecot's list of who shares is by name
+                self._statements.update("reconciler_member", key, {"acl": ""})
+                acl = ""
             if told and acl != right:
                 self._rights.append((key["mailbox"], key["member"], right))
 

@@ -98,6 +98,9 @@ class Memory:
             _raise(self._fail_before(batch))
             things, identity = self._load()
             made = {change.address: self._change(things, change, batch) for change in batch.changes}
+            for change in batch.changes:
+                if change.was is not None:
+                    self._no_referrer_left_behind(things, change.was, batch)
             self._save(things, identity)
             _raise(self._fail_after(batch))
         return {address: computed for address, computed in made.items() if computed}
@@ -119,7 +122,7 @@ class Memory:
         """Nothing is held open."""
 
     def _change(self, things: Things, change: Change, batch: Batch) -> dict[str, Value]:
-        there = things.pop(change.address, None)
+        there = things.pop(change.was or change.address, None)
         thing = _after(change, there)
         if thing is None:
             self._no_referrer_left_behind(things, change.address, batch)

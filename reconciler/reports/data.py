@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model import MISSING
-from reconciler.review import digest, loses, plain, revert, tenant_digest
+from reconciler.review import digest, loses, plain, revert, tenant_digest, was
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +90,7 @@ def change(found: Change, authors: Mapping[str, tuple[str, str]]) -> Data:
         "name": address.name,
         "action": found.action,
         "reason": found.reason,
-        "was": None,
+        "was": was(found),
         "conflict": found.conflict,
         "held": found.held,
         "fields": {name: {"from": plain(old), "to": plain(new)} for name, (old, new) in found.fields.items()},

@@ -134,6 +134,8 @@ def _change(change: Change) -> Iterator[Line]:
 
 def told(change: Change) -> Iterator[tuple[str, str]]:
     """(field, what becomes of it) that is worth showing: of what is made what is no default, of what goes nothing."""
+    if change.was is not None:
+        yield "was", change.was.name
     for field, (old, new) in change.fields.items() if change.aim is not None else ():
         if change.action != "create":
             yield from ((field, part) for part in moved(field, old, new))

@@ -79,6 +79,8 @@ def _change(change: Data) -> Iterator[Line]:
 
 def _fields(change: Data) -> Iterator[tuple[str, str]]:
     """(field, what became of it): of what was made, what is no default; of what went, nothing."""
+    if change["was"]:
+        yield "was", Address.parse(change["was"]).name
     defaults = {row.name: row.default for row in named(Address.parse(change["address"]).kind).attributes}
     for field, pair in change["fields"].items():
         old, new = (_value(pair[side]) for side in ("from", "to"))

@@ -59,6 +59,11 @@ def change(live: Resource | None, aim: Resource | None) -> Change:
     return Change(kind, thing.address, "acme", thing.domain, aim, live, None, aim, None)
 
 
+def renamed(live: Resource, aim: Resource) -> Change:
+    """A change that gives what is live the name of `aim`."""
+    return change(live._replace(address=aim.address), aim)._replace(was=live.address)
+
+
 def apply(provider: Provider, scope: Scope, *changes: Change) -> Mapping[Address, Mapping[str, Any]]:
     return provider.apply(Batch(NAME, scope, changes))
 
@@ -355,6 +360,36 @@ class MailContract(Contract):
         assert_live(world.connect(), OURS, list(after.values()))
         apply(provider, OURS, change(alias, None), change(retired, jane))
         assert_live(world.connect(), OURS, filled)
+
+    def test_a_mailbox_gets_another_name(self, world: World, provider: Provider, filled: list[Resource]) -> None:
+        """What led there follows in the same batch, the name it left is free, and back again all is as before."""
+        live = read(provider)
+        jane, desk, info, catch_all = (live[filled[index].address] for index in (1, 3, 4, 5))
+        smith = jane._replace(address=jane.address._replace(name=f"jane.smith@{OURS.domain}"), tenant="")
+        to = {jane.address.name: smith.address.name}
+        followed = [
+            desk.having(members={smith.address.name: "full"}),
+            info.having(to=(desk.address.name, smith.address.name)),
+            catch_all.having(to=(smith.address.name,)),
+        ]
+        left = make("alias", jane.address.name, OURS.domain, to=list(to.values()))
+        there = [change(live[thing.address], thing) for thing in followed]
+        apply(provider, OURS, renamed(jane, smith), *there, change(None, left))
+        after = {thing.address: thing for thing in (*filled, *followed, smith, left) if thing.address != jane.address}
+        assert_live(world.connect(), OURS, list(after.values()))
+        with pytest.raises(Conflict):
+            apply(provider, OURS, renamed(jane, smith))
+        back = [change(thing, live[thing.address]) for thing in followed]
+        apply(provider, OURS, change(left, None), renamed(smith, jane), *back)
+        assert_live(world.connect(), OURS, filled)
+
+    def test_a_name_that_is_taken_is_no_new_name(self, provider: Provider, filled: list[Resource]) -> None:
+        """Another mailbox is there: nothing of either moves."""
+        live = read(provider)
+        lobby = live[filled[2].address]
+        with pytest.raises(Conflict):
+            apply(provider, OURS, renamed(lobby, live[filled[1].address].having(**lobby.attributes)))
+        assert read(provider) == live
 
     def test_a_twin_domain(self, world: World, provider: Provider, filled: list[Resource]) -> None:
         """A domain that is another's twin is read as that, and can become one of its own."""
