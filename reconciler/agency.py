@@ -22,6 +22,7 @@ TOO_EARLY = Rule(
 SAME_SYSTEM = Rule(
     "IN217", "error", "Two providers are one system", "Keep one of them; two would undo each other's work."
 )
+NO_RENAME = Rule("IN236", "error", "A provider cannot have had this name", "Correct `renamed_from`, or take it out.")
 ONE_SPACE = Rule("IN222", "error", "An id stands for two", "People and teams share one space of ids; rename one.")
 UNKNOWN_MEMBER = Rule(
     "IN205", "error", "Not a person or team we know", "Add it to `people` or `teams`, or correct the id."
@@ -70,6 +71,7 @@ def check(agency: Agency) -> Iterator[Finding]:
     yield from leaving(FILE, agency.data.get("people", {}))
     yield from _ids(agency)
     yield from _systems(agency)
+    yield from _renamed(agency)
     for side in ("mail", "dns"):
         name = agency.defaults.get(side)
         if name is not None and agency.providers.get(name, ("", {}))[0] != side:
@@ -89,6 +91,18 @@ def leaving(file: str, people: Mapping[str, Any]) -> Iterator[Finding]:
         for key in sorted(person.keys() & {"left", "until"}):
             origin = Origin(file, ("people", name, key))
             yield TOO_EARLY.at(name, f"`{key}`: nothing is taken from {name} by it.", origin)
+
+
+def _renamed(agency: Agency) -> Iterator[Finding]:
+    """Names that a provider cannot have had: they are another's, or two say so."""
+    taken = set(agency.providers)
+    for name, (side, settings) in agency.providers.items():
+        old = settings.get("renamed_from")
+        if old in taken:
+            origin = Origin(FILE, ("providers", side, name, "renamed_from"))
+            yield NO_RENAME.at(name, f"`{old}` is another provider, or another says that it was that.", origin)
+        if old is not None:
+            taken.add(old)
 
 
 def _ids(agency: Agency) -> Iterator[Finding]:

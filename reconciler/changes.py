@@ -171,6 +171,7 @@ class TenantPlan(NamedTuple):
     takes: frozenset[str] = frozenset()  # providers whose identity the ledger is to hold from now on
     held: tuple[Change, ...] = ()  # while it is applied: what is left for a later apply, and no part of `batches`
     known: frozenset[str] = frozenset()  # the domains of its ledger
+    names: Mapping[str, str] = {}  # {name of a provider in its ledger: the one that it has now}
     sha: str = ""  # while a part of it is applied: the digest of all that it declared
     removed: int = 0  # how many things it takes away: retired, deleted, let go
 

@@ -8,6 +8,7 @@ from reconciler.changes import Change, Facts, Step, TenantPlan
 from reconciler.claims import UNFINISHED
 from reconciler.errors import LedgerError, ProviderError, Unreachable
 from reconciler.findings import Finding, Origin, Rule
+from reconciler.following import check, follow, names
 from reconciler.identities import meet
 from reconciler.ledger import Ledger
 from reconciler.pausing import frozen, paused, put_back
@@ -68,7 +69,9 @@ class _Draft:
         if compiled.tenant in session.rewritten:
             origin = Origin("reconciler.yaml", line=1, column=1)
             compiled.findings.append(REWRITTEN.at(compiled.tenant, f"{session.rewritten[compiled.tenant]}.", origin))
-        self.ledger = ledger
+        self.names = names(ledger, session.estate.agency)
+        compiled.findings += check(ledger, self.names, session.estate.agency)
+        self.ledger = ledger = follow(ledger, self.names)
         self.facts = facts._replace(accept=session.accept(tenant), moved=_moved(session, ledger, compiled.tenant))
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped else scopes(compiled, ledger.reach, self.facts)
@@ -89,8 +92,10 @@ class _Draft:
             origin = Origin(f"tenants/{found.tenant}/tenant.yaml", line=1, column=1)
             found = found._replace(findings=(*others, AT_WORK.at(found.tenant, f"{locked}.", origin)))
         known = frozenset(scope.domain for _, scope in self.ledger.scopes)
-        found = found._replace(known=known, applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked)
-        return self._located(found)
+        applied, tip = self.ledger.applied, self.ledger.tip
+        return self._located(
+            found._replace(known=known, applied_commit=applied, tip=tip, locked=locked, names=self.names)
+        )
 
     def _paused(self, planned: TenantPlan) -> TenantPlan:
         """With what must wait marked; the journal is asked only where a freeze holds something."""

@@ -167,7 +167,7 @@ def _selected(whole: Plan, planned: TenantPlan, permit: Permit) -> TenantPlan | 
         chosen = going(permit.select(whole, planned))._replace(sha=sha)
     except StalePlan as stale:
         return TenantResult(planned.tenant, "stale", not_done=why(planned, str(stale)), digest=sha)
-    if not chosen.changes and not chosen.steps and not chosen.unfinished and not chosen.takes:
+    if not chosen.changes and not chosen.steps and not (chosen.unfinished or chosen.takes or chosen.names):
         return left(chosen)
     return chosen
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import __version__
 from reconciler.errors import LedgerError
+from reconciler.following import follow
 from reconciler.holders import here
 from reconciler.ledger import FILE, INTENT, INTENT_FORMAT, Ledger, Ledgers, advanced, claim, listed, noted, text
 from reconciler.reports import data
@@ -118,7 +119,8 @@ class Journal:
             "scopes": listed(plan.scopes),
             "changes": [{**self._change(change), "claim": claim(change)} for change in plan.changes],
         }
-        lines = {FILE: text(noted(ledger, plan.settled, plan.scopes))} if plan.settled or plan.tip is None else {}
+        moved = plan.settled or plan.names or plan.tip is None
+        lines = {FILE: text(noted(follow(ledger, plan.names), plan.settled, plan.scopes))} if moved else {}
         files = {INTENT: _bytes(content), RUN: None, **lines}
         return f"intent: run {self._run.id}, {len(plan.changes)} changes\n", files
 
@@ -135,7 +137,7 @@ class Journal:
             "changes": changes,
             "steps": [{"address": str(step.address), "what": step.what} for step in plan.steps],
         }
-        after = advanced(ledger, record, self._run.commit)
+        after = advanced(follow(ledger, plan.names), record, self._run.commit)
         unseen = record.unseen and ledger.tip is not None
         left = unlocked(self._repository, str(ledger.tip), "itself, unable to look")[INTENT] if unseen else None
         message = f"applied {after.applied or 'in part'}: run {self._run.id}, {len(record.done)} changes\n"

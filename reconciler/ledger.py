@@ -36,7 +36,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 class Ledger(NamedTuple):
     """One tenant's ledger. `tip` is the ref's commit (None: there is none yet), `applied` the commit last applied,
-    `identities` {provider: the system it was applied to}.
+    `identities` {provider: the system it was applied to}, `renamed` {provider: the name that it had}.
 
     `intent` is the word of a run that has not said what became of it: it is at work, or was killed.
     """
@@ -48,6 +48,7 @@ class Ledger(NamedTuple):
     scopes: tuple[tuple[str, Scope], ...] = ()
     intent: Intent | None = None
     identities: Mapping[str, str] = {}
+    renamed: Mapping[str, str] = {}
 
     @property
     def reach(self) -> tuple[tuple[str, Scope], ...]:
@@ -112,10 +113,11 @@ def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[st
         if address.kind not in kinds():
             raise LedgerError(f"{REFS}{tenant} holds a {address.kind!r}, which this version does not know")
         entries[address] = _entry(data)
-    identities = header.get("identities", {})
-    if not all(isinstance(identity, str) for identity in identities.values()):
-        raise LedgerError(f"{REFS}{tenant} holds an identity that is none")
-    return Ledger(tenant, tip, header["commit"], entries, _scopes(header["scopes"]), identities=identities)
+    identities, renamed = header.get("identities", {}), header.get("renamed", {})
+    if not all(isinstance(text, str) for text in (*identities.values(), *renamed.values())):
+        raise LedgerError(f"{REFS}{tenant} holds an identity or a name that is none")
+    scopes = _scopes(header["scopes"])
+    return Ledger(tenant, tip, header["commit"], entries, scopes, identities=identities, renamed=renamed)
 
 
 def _scopes(data: Iterable[Any]) -> tuple[tuple[str, Scope], ...]:
@@ -186,7 +188,8 @@ def noted(ledger: Ledger, moved: Mapping[Address, Entry | None], read: Iterable[
     scopes = tuple((key[0], known[key]) for key in sorted(used) if key in known)
     systems = {provider for provider, _ in used}
     identities = {name: identity for name, identity in ledger.identities.items() if name in systems}
-    return ledger._replace(entries=entries, scopes=scopes, intent=None, identities=identities)
+    renamed = {name: old for name, old in ledger.renamed.items() if name in systems}
+    return ledger._replace(entries=entries, scopes=scopes, intent=None, identities=identities, renamed=renamed)
 
 
 def listed(scopes: Iterable[tuple[str, Scope]]) -> list[list[str]]:
@@ -199,6 +202,8 @@ def text(ledger: Ledger) -> bytes:
     scopes = listed(ledger.scopes)
     header: dict[str, Any] = {"format": FORMAT, "tenant": ledger.tenant, "commit": ledger.applied, "scopes": scopes}
     header["identities"] = dict(sorted(ledger.identities.items()))
+    if ledger.renamed:
+        header["renamed"] = dict(sorted(ledger.renamed.items()))
     lines = [
         header,
         *({"address": str(address), **_values(entry)} for address, entry in sorted(ledger.entries.items())),

@@ -59,7 +59,7 @@ class Permit(NamedTuple):
         """Of what the reviewed plans show of a tenant; of a tenant in none of them nothing."""
         shown = [found for plan in self.plans for found in plan["tenants"] if found["tenant"] == tenant.tenant]
         if not shown:
-            return tenant._replace(batches=(), due=(), steps=(), unfinished=None, takes=frozenset())
+            return tenant._replace(batches=(), due=(), steps=(), unfinished=None, takes=frozenset(), names={})
         allowed = _shapes(item for found in shown for item in found["changes"])
         for change in tenant.changes:
             if not _is_allowed(change, allowed):

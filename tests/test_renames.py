@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from tests.estates import mail, make, northwind
+from tests.estates import AGENCY, dns, mail, make, northwind
 from tests.test_due import changes
 
 JANE, SMITH, TOM = (f"mailhost:mailbox/{name}@northwind.example" for name in ("jane", "jane.smith", "tom"))
+REF = "refs/reconciler/tenants/northwind"
 INFO = "mailhost:alias/info@northwind.example"
 RENAMED = {"jane.smith": "{owner: jane, renamed_from: jane}", "tom": "{owner: tom}"}
 SMITHS = "aliases:\n  info: [jane.smith]\n"
@@ -183,3 +186,68 @@ def test_a_change_of_hand_since_the_plan_is_refused(estate):
     estate.run("plan", "--format", "json", "--output", str(estate.root / "var/plan.json"))
     estate.sql("UPDATE mailbox SET quota = 7 WHERE username LIKE 'jane@%'")
     assert estate.apply("--plan", str(estate.root / "var/plan.json")).code == 4
+
+
+# ---------------------------------------------------------------------- providers
+
+
+NAMED = AGENCY.replace("mailhost: {", "post: {renamed_from: mailhost, ").replace("mail: mailhost", "mail: post")
+DKIM = dns("dkim: {sign: [s1], keys: {s1: {type: rsa, bits: 1024}}}\n")
+
+
+def ledger(estate):
+    return [json.loads(line) for line in estate.git("show", f"{REF}:ledger.jsonl").splitlines()]
+
+
+def test_a_provider_gets_another_name(tmp_path):
+    """Lines, references and the identity follow, nothing is written, and the next plan is empty."""
+    estate = make(tmp_path / "estate", northwind(), DKIM).applied({})
+    world = estate.world()
+    identity = ledger(estate)[0]["identities"]["mailhost"]
+    estate.write({"reconciler.yaml": NAMED})
+    found = estate.one()
+    assert (changes(found), found["adopted"], found["forgotten"], found["drift"]) == ([], [], [], [])
+    assert "`post` was `mailhost`" in codes(found)["PL223"]["detail"]
+    assert estate.apply().code == 0
+    assert {**estate.world(), "ledgers": None} == {**world, "ledgers": None}
+    assert "mailhost" not in json.dumps(ledger(estate)[1:])
+    assert ledger(estate)[0]["identities"]["post"] == identity
+    found = estate.one()
+    assert (changes(found), codes(found)) == ([], {})
+    estate.git("revert", "--no-edit", "HEAD")
+    assert changes(estate.one()) == []
+    assert estate.apply().code == 0
+    assert "post:" not in json.dumps(ledger(estate)[1:])
+    assert (changes(estate.one()), codes(estate.one())) == ([], {})
+
+
+def test_a_change_goes_along_with_the_name(estate):
+    """One plan: the box is changed under the provider's new name."""
+    estate.write(
+        {"reconciler.yaml": NAMED, **mail(boxes={"jane": "{owner: jane, quota: 1 GiB}", "tom": "{owner: tom}"})}
+    )
+    found = estate.one()
+    assert {address.partition(":")[0] for address, _ in changes(found)} == {"post"}
+    assert estate.apply().code == 0
+    assert estate.sql("SELECT quota FROM mailbox WHERE username LIKE 'jane@%'") == [(2**30,)]
+    assert changes(estate.one()) == []
+
+
+def test_another_system_under_a_new_name_is_refused(estate):
+    """A new name is no way around the identity."""
+    estate.write({"reconciler.yaml": NAMED.replace("var/mail.sqlite", "var/other.sqlite")})
+    assert "PL306" in codes(estate.one())
+
+
+@pytest.mark.parametrize("old", ["zones", "post"])
+def test_a_name_is_one_providers(estate, old):
+    """What is another's name, or its own, it cannot have had."""
+    estate.write({"reconciler.yaml": NAMED.replace("renamed_from: mailhost", f"renamed_from: {old}")})
+    run = estate.run("validate", "--format", "json")
+    assert (run.code, "IN236" in {f["code"] for f in run.json["findings"]}) == (1, True)
+
+
+def test_a_provider_that_goes_without_a_word_is_an_error(estate):
+    """No `renamed_from`: the ledger's lines are of a provider that nobody knows."""
+    estate.write({"reconciler.yaml": NAMED.replace("renamed_from: mailhost, ", "")})
+    assert "PL218" in codes(estate.one())

@@ -31,7 +31,7 @@ SHELL = (
     {"estate", "runner", "starter"},
     {"seen"},
     {"journal", "tenant_files"},
-    {"swap"},
+    {"following", "swap"},
     {"schema", "templates", "ledger", "facts", "providers", "forges"},
     {"documents", "history", "holders"},
     {"reviewed", "tree"},

@@ -741,9 +741,7 @@ def test_one_more_apply_writes_nothing(life: Life) -> None:
 # ---------------------------------------------------------------------- identity
 
 INFO = "aliases:\n  info: [jane]\n"
-LATER_IDENTITY = {
-    "a provider is renamed",
-}
+LATER_IDENTITY: set[str] = set()
 TOLD: dict[str, str] = {}  # {case of the page: the test that tells it}
 
 
@@ -930,6 +928,22 @@ def test_a_name_comes_back(estate: Estate) -> None:
     estate.git("revert", "--no-edit", "HEAD")
     assert [(c["address"], c["action"], c["was"]) for c in estate.one()["changes"]] == [(JANE, "rename", SMITH)]
     assert (estate.apply().code, calm(estate), World(estate).things()) == (0, True, before)
+
+
+@tells("a provider is renamed")
+def test_a_provider_gets_another_name(estate: Estate) -> None:
+    """Its lines move to the new name, and back by a revert; nothing live is written."""
+    before = state(estate)
+    named = MEMORY.replace("mailhost: {", "post: {renamed_from: mailhost, ").replace("mail: mailhost", "mail: post")
+    estate.write({"reconciler.yaml": named})
+    found = estate.one()
+    assert [found[key] for key in ("changes", "due", "drift", "adopted", "forgotten")] == [[]] * 5
+    assert [f["severity"] for f in found["findings"] if f["code"] == "PL223"] == ["info"]
+    assert estate.apply().code == 0
+    assert {address.partition(":")[0] for address in ledgers(estate)} == {"post", "zones"}
+    assert calm(estate)
+    estate.git("revert", "--no-edit", "HEAD")
+    assert (estate.apply().code, untouched(estate, before), calm(estate)) == (0, True, True)
 
 
 @tells("`released` in control.yaml")
