@@ -140,6 +140,15 @@ class Intent(NamedTuple):
     scopes: tuple[tuple[str, Scope], ...] = ()
 
 
+class Gift(NamedTuple):
+    """What a tenant's ledger gives another one's."""
+
+    giver: str
+    lines: Mapping[Address, Entry]
+    scopes: tuple[tuple[str, Scope], ...]
+    identities: Mapping[str, str]
+
+
 class TenantPlan(NamedTuple):
     """Everything one tenant's plan says. `batches` hold the declared changes in the order they are made.
 
@@ -172,6 +181,8 @@ class TenantPlan(NamedTuple):
     held: tuple[Change, ...] = ()  # while it is applied: what is left for a later apply, and no part of `batches`
     known: frozenset[str] = frozenset()  # the domains of its ledger
     names: Mapping[str, str] = {}  # {name of a provider in its ledger: the one that it has now}
+    gives: Mapping[str, frozenset[Address]] = {}  # {tenant: what of its ledger goes to that one}
+    given: Mapping[str, frozenset[Address]] = {}  # {tenant: what comes from that one's ledger}
     sha: str = ""  # while a part of it is applied: the digest of all that it declared
     removed: int = 0  # how many things it takes away: retired, deleted, let go
 

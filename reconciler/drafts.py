@@ -9,6 +9,7 @@ from reconciler.claims import UNFINISHED
 from reconciler.errors import LedgerError, ProviderError, Unreachable
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.following import check, follow, names
+from reconciler.handover import received, taken
 from reconciler.identities import meet
 from reconciler.ledger import Ledger
 from reconciler.pausing import frozen, paused, put_back
@@ -71,10 +72,14 @@ class _Draft:
             compiled.findings.append(REWRITTEN.at(compiled.tenant, f"{session.rewritten[compiled.tenant]}.", origin))
         self.names = names(ledger, session.estate.agency)
         compiled.findings += check(ledger, self.names, session.estate.agency)
-        self.ledger = ledger = follow(ledger, self.names)
-        self.facts = facts._replace(accept=session.accept(tenant), moved=_moved(session, ledger, compiled.tenant))
+        self.own = frozenset(scope.domain for _, scope in ledger.scopes)
+        self.given = session.gifts.get(compiled.tenant, [])
+        self.ledger = ledger = taken(follow(ledger, self.names), self.given)
+        moved = _Moved(session, ledger, compiled.tenant)
+        self.gives = moved.lines()
+        self.facts = facts._replace(accept=session.accept(tenant), moved=moved.declared)
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
-        self.asked = [] if self.stopped else scopes(compiled, ledger.reach, self.facts)
+        self.asked = [] if self.stopped or moved.heir else scopes(compiled, ledger.reach, self.facts)
         self.judged = {name for name, _ in self.asked} - facts.read_only
 
     def plan(self, live: Live, seen: Mapping[str, str | ProviderError | None]) -> TenantPlan:
@@ -91,11 +96,13 @@ class _Draft:
             others = [f for f in found.findings if f.code != UNFINISHED.code]
             origin = Origin(f"tenants/{found.tenant}/tenant.yaml", line=1, column=1)
             found = found._replace(findings=(*others, AT_WORK.at(found.tenant, f"{locked}.", origin)))
-        known = frozenset(scope.domain for _, scope in self.ledger.scopes)
-        applied, tip = self.ledger.applied, self.ledger.tip
+        found = received(found, self.given) if self.given and not self.stopped else found
         return self._located(
-            found._replace(known=known, applied_commit=applied, tip=tip, locked=locked, names=self.names)
-        )
+            found._replace(
+                known=self.own, applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked,
+                names=self.names, gives=self.gives,
+            )
+        )  # fmt: skip
 
     def _paused(self, planned: TenantPlan) -> TenantPlan:
         """With what must wait marked; the journal is asked only where a freeze holds something."""
@@ -161,12 +168,36 @@ def _facts(session: Session) -> Facts:
     )
 
 
-def _moved(session: Session, ledger: Ledger, tenant: str) -> dict[str, frozenset[Address]]:
-    """{domain: what its new tenant declares} for the domains of a ledger that another tenant holds now."""
-    holders = {scope.domain: session.estate.domains.get(scope.domain, tenant) for _, scope in ledger.reach}
-    others = sorted({holder for holder in holders.values() if holder != tenant})
-    declared = {compiled.tenant: frozenset(compiled.state) for _, compiled in session.compiled(others)}
-    return {domain: declared[holder] for domain, holder in holders.items() if holder != tenant}
+class _Moved:
+    """What of a ledger other tenants hold now: domains that moved, or all of a tenant that has another name.
+
+    `declared` is {domain: what its new tenant declares}, `heir` the tenant that says it was this one.
+    """
+
+    def __init__(self, session: Session, ledger: Ledger, tenant: str) -> None:
+        self._tenant, self._ledger = tenant, ledger
+        domains = {scope.domain for _, scope in ledger.reach}
+        self._holders = {domain: session.estate.domains.get(domain, tenant) for domain in domains}
+        others = sorted({holder for holder in self._holders.values() if holder != tenant})
+        known = list(session.compiled(others))
+        gone = not session.estate.has(tenant)
+        heirs = [c.tenant for other, c in known if gone and other.files.control.get("renamed_from") == tenant]
+        self.heir = min(heirs, default="")
+        if self.heir:
+            self._holders = {domain: self.heir if at == tenant else at for domain, at in self._holders.items()}
+        states = {compiled.tenant: frozenset(compiled.state) for _, compiled in known}
+        self.declared = {domain: states[at] for domain, at in self._holders.items() if at != tenant}
+        if self.heir:
+            self.declared = dict.fromkeys(self.declared, frozenset(ledger.entries))
+
+    def lines(self) -> dict[str, frozenset[Address]]:
+        """{tenant: the addresses whose lines go there}."""
+        found: dict[str, set[Address]] = {}
+        for address, entry in self._ledger.entries.items():
+            holder = self._holders.get(entry.domain, self._tenant)
+            if holder != self._tenant:
+                found.setdefault(holder, set()).add(address)
+        return {holder: frozenset(addresses) for holder, addresses in found.items()}
 
 
 def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[str, str]]:

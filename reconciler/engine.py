@@ -19,6 +19,7 @@ from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.errors import StalePlan
+from reconciler.handover import alone, gifts
 from reconciler.identities import together
 from reconciler.journal import Run, identity
 from reconciler.pausing import going
@@ -66,7 +67,7 @@ def plan(request: Request) -> Plan:
         def job(names: Sequence[str]) -> list[tuple[bool, TenantPlan]]:
             return plan_some(session, names)
 
-        parts = session.over_tenants(job)
+        parts = _handed(session, session.over_tenants(job))
         across = session.across([found.tenant for outward, found in parts if outward])
         tenants = [
             found._replace(findings=in_order([*found.findings, *across.get(found.tenant, ())]))
@@ -89,6 +90,19 @@ def plan(request: Request) -> Plan:
             differing=tuple(differing()),
             worktree=request.worktree,
         )
+
+
+def _handed(session: Session, parts: list[tuple[bool, TenantPlan]]) -> list[tuple[bool, TenantPlan]]:
+    """The plans, made once more where a tenant gets lines of another one's ledger: with all that is known of them."""
+    plans = [found for _, found in parts]
+    wrong: dict[str, list[Finding]] = {}
+    for tenant, finding in alone(session, plans):
+        wrong.setdefault(tenant, []).append(finding)
+    session.gifts = gifts(session, plans)
+    asked = sorted(session.gifts.keys() & set(session.names))
+    again = {found.tenant: (outward, found) for outward, found in (plan_some(session, asked) if asked else ())}
+    both = (again.get(found.tenant, (outward, found)) for outward, found in parts)
+    return [(outward, p._replace(findings=(*p.findings, *wrong.get(p.tenant, ())))) for outward, p in both]
 
 
 def _limited(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, list[Finding]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.changes import joined
+from reconciler.changes import TenantPlan, joined
 from reconciler.errors import StalePlan
 from reconciler.holding import possible
 from reconciler.order import batches
@@ -18,7 +18,7 @@ from reconciler.review import covered, digest, plain, sha256, tenant_digest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from reconciler.changes import Change, Intent, Plan, TenantPlan
+    from reconciler.changes import Change, Intent, Plan
 
 _ANY = {"known": "after apply"}
 
@@ -59,7 +59,9 @@ class Permit(NamedTuple):
         """Of what the reviewed plans show of a tenant; of a tenant in none of them nothing."""
         shown = [found for plan in self.plans for found in plan["tenants"] if found["tenant"] == tenant.tenant]
         if not shown:
-            return tenant._replace(batches=(), due=(), steps=(), unfinished=None, takes=frozenset(), names={})
+            return tenant._replace(
+                batches=(), due=(), steps=(), unfinished=None, takes=frozenset(), names={}, gives={}, given={}
+            )
         allowed = _shapes(item for found in shown for item in found["changes"])
         for change in tenant.changes:
             if not _is_allowed(change, allowed):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import apply as applying
 from reconciler import runner
+from reconciler.handover import hand_over
 from reconciler.journal import Journal
 from reconciler.results import TenantResult
 from reconciler.review import tenant_digest
@@ -27,6 +28,7 @@ def roll_out(session: Session, run: Run, ready: dict[str, TenantPlan], results: 
 
     A tenant that could not even be read fails in its wave, too.
     """
+    hand_over(session, run, ready, results)
     rollout = session.estate.agency.data.get("rollout")
     total, stopped = len(ready), ""
     for names in waves([*ready, *(name for name, found in results.items() if _failed(found))], rollout or {}):

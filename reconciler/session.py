@@ -19,7 +19,7 @@ from reconciler.swap import Refs
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from reconciler.changes import Links
+    from reconciler.changes import Gift, Links
     from reconciler.compile import Compiled
     from reconciler.tenant_files import Tenant
 
@@ -63,6 +63,7 @@ class Session:
         self.estate = Estate(request.root, request.revision, worktree=request.worktree, as_of=request.as_of)
         self.ledgers = Ledgers(self.estate.repository)
         self.rewritten: Mapping[str, str] = {}
+        self.gifts: Mapping[str, Sequence[Gift]] = {}
         self.findings: list[Finding] = list(self.estate.findings)
         self.tips: Mapping[str, str] = {}
         self.look(fetch=fetch)

@@ -59,8 +59,13 @@ class Refs:
             raise RemoteError(f"the ledger's remote `{self.remote}` does not answer: {done.stderr.strip()}")
         return dict.fromkeys(rejected, f"the ledger at `{self.remote}` does not descend from the one seen last")
 
-    def write(self, run: str, who: str, commits: Sequence[Commit]) -> tuple[dict[str, str], dict[str, ReconcilerError]]:
-        """({tenant: its new tip}, {tenant: why it has none}). Raises LedgerError when nothing could be written."""
+    def write(
+        self, run: str, who: str, commits: Sequence[Commit], *, together: bool = False
+    ) -> tuple[dict[str, str], dict[str, ReconcilerError]]:
+        """({tenant: its new tip}, {tenant: why it has none}). Raises LedgerError when nothing could be written.
+
+        `together`: all of them move, or none does.
+        """
         prefix = f"{_RUNS}{run}/"
         lines = b"".join(_import(prefix, who, commit) for commit in commits)
         try:
@@ -69,23 +74,23 @@ class Refs:
             left: Iterable[str] = made
             try:
                 parents = {commit.tenant: commit.parent for commit in commits}
-                refused = self._push(prefix, parents)
+                refused = self._push(prefix, parents, *(["--atomic"] if together else []))
                 here = {tenant: parent for tenant, parent in parents.items() if tenant not in refused}
-                left = refused = refused | self._move(prefix, made, here)
+                left = refused = refused | self._move(prefix, made, here, together=together)
             finally:
                 self._delete([*litter, *(f"{prefix}{tenant}" for tenant in left)])
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
         return {tenant: tip for tenant, tip in made.items() if tenant not in refused}, refused
 
-    def _push(self, prefix: str, parents: Mapping[str, str | None]) -> dict[str, ReconcilerError]:
+    def _push(self, prefix: str, parents: Mapping[str, str | None], *options: str) -> dict[str, ReconcilerError]:
         """{tenant: why the remote did not take it}. Raises RemoteError when it took none at all."""
         if self.remote is None:
             return {}
-        said = self._pushed(self.remote, f"{prefix}*:{self._base}*")
+        said = self._pushed(f"{prefix}*:{self._base}*", *options)
         if any(map(_collided, said.values())):  # another was at the very ref in that instant: once more, then it counts
             time.sleep(_INSTANT)
-            said = self._pushed(self.remote, f"{prefix}*:{self._base}*")
+            said = self._pushed(f"{prefix}*:{self._base}*", *options)
         there = {} if all(map(_outrun, said.values())) else self._there()
         return {
             tenant: _moved()
@@ -94,9 +99,10 @@ class Refs:
             for tenant, why in said.items()
         }
 
-    def _pushed(self, remote: str, specs: str) -> dict[str, str]:
+    def _pushed(self, specs: str, *options: str) -> dict[str, str]:
         """{tenant: why it was not taken}; what is there already counts as taken."""
-        done = self._repository.attempt("push", "--porcelain", "--no-verify", "--", remote, specs)
+        remote = str(self.remote)
+        done = self._repository.attempt("push", "--porcelain", "--no-verify", *options, "--", remote, specs)
         lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
         if done.returncode and not lines:
             raise RemoteError(f"the ledger's remote `{remote}` does not answer: {done.stderr.strip()}")
@@ -111,7 +117,7 @@ class Refs:
         return LedgerError(f"the ledger's remote `{self.remote}` does not take it: {said}; {_NO_REMOTE}")
 
     def _move(
-        self, prefix: str, made: Mapping[str, str], parents: Mapping[str, str | None]
+        self, prefix: str, made: Mapping[str, str], parents: Mapping[str, str | None], *, together: bool
     ) -> dict[str, ReconcilerError]:
         """Our own refs to what was made, from their parents, and the run's away: {tenant: why it was not}."""
         refused: dict[str, ReconcilerError] = {}
@@ -127,6 +133,8 @@ class Refs:
                 raise LedgerError(f"the ledger was not written: {done.stderr.strip()}")
             arrived += [tenant for tenant in moved if now.get(f"{self._base}{tenant}") == made[tenant]]
             refused |= {tenant: _moved() for tenant in moved if tenant not in arrived}
+            if refused and together and self.remote is None:
+                return dict.fromkeys(parents, _moved())
         self._delete(f"{prefix}{tenant}" for tenant in arrived)
         return refused
 

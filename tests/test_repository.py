@@ -27,6 +27,7 @@ SHELL = (
     {"rollback"},
     {"rollout"},
     {"drafts", "past", "reach", "removed"},
+    {"handover"},
     {"session"},
     {"estate", "runner", "starter"},
     {"seen"},

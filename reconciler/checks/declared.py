@@ -129,7 +129,7 @@ def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 _NOT_YET = {
-    "control": ("delegates", "renamed_from"),
+    "control": ("delegates",),
     "dns": ("cutover",),
 }
 
