@@ -125,7 +125,7 @@ class Intent(NamedTuple):
     """A run's word before its first write in a tenant: what it means to do, and who holds the tenant meanwhile.
 
     `holder` says which process it is, `lease` after how many seconds without a sign of it the tenant is free again,
-    `unlocked` who broke the lock, `scopes` where it would write.
+    `unlocked` who broke the lock, `scopes` where it would write, `no_remote` why it was kept apart, if it was.
     """
 
     run: str
@@ -138,6 +138,7 @@ class Intent(NamedTuple):
     claims: tuple[Change, ...]
     unlocked: str | None = None
     scopes: tuple[tuple[str, Scope], ...] = ()
+    no_remote: str = ""
 
 
 class Gift(NamedTuple):
@@ -183,6 +184,7 @@ class TenantPlan(NamedTuple):
     names: Mapping[str, str] = {}  # {name of a provider in its ledger: the one that it has now}
     gives: Mapping[str, frozenset[Address]] = {}  # {tenant: what of its ledger goes to that one}
     given: Mapping[str, frozenset[Address]] = {}  # {tenant: what comes from that one's ledger}
+    joins: str | None = None  # the commit of runs without the ledger's remote, which the ledger takes up again
     sha: str = ""  # while a part of it is applied: the digest of all that it declared
     removed: int = 0  # how many things it takes away: retired, deleted, let go
 

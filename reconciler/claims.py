@@ -86,6 +86,7 @@ def settle(
                 entries = noted(entries, claim, base.get(address, claim.entry))
     what = f"Run {intent.run} of {intent.began} by {intent.actor}: {len(made)} of its {len(intent.claims)} changes"
     what += f" are there, {unmade} are not{f', {len(unclear)} by half' if unclear else ''}."
+    what += f" It ran without the ledger's remote: {intent.no_remote}." if intent.no_remote else ""
     found = UNFINISHED.at(tenant, what, Origin(f"tenants/{tenant}/tenant.yaml", line=1, column=1))
     return Settled(entries, frozenset(made), frozenset(unclear), (found,))
 

@@ -117,6 +117,7 @@ def plan(form: str, exit_code: bool, **options: Any) -> None:  # noqa: FBT001
 @click.option("--due", is_flag=True, help="Make what follows by now from lines reviewed earlier.")
 @click.option("--purge", is_flag=True, help="Purge what is due to be purged: it cannot be brought back.")
 @enforced
+@click.option("--no-remote", metavar="REASON", help="Keep the ledger apart while its remote does not answer.")
 @click.option("--wait", type=float, default=0.0, metavar="SECONDS", help="Wait so long for who is at work.")
 def apply(form: str, wait: float, yes: bool, **options: Any) -> None:  # noqa: FBT001
     """Make live what the commit says, note it in the ledger, and read it again."""
@@ -124,6 +125,8 @@ def apply(form: str, wait: float, yes: bool, **options: Any) -> None:  # noqa: F
     from reconciler.permit import Permit
     from reconciler.reports import data, lines, results
 
+    if options["no_remote"] is not None and ("CI" in os.environ or not options["no_remote"].strip()):
+        raise click.UsageError("--no-remote is for a person at work, who says why: not under CI, not without a reason")
     permit = _permit(form, yes=yes, **{name: options.pop(name) for name in ("plans", "digests", "due", "purge")})
     output, request = prepare(form, **options)
     request = engine.waited(request, wait) if wait else request

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler import offline
 from reconciler.changes import Change, Facts, Step, TenantPlan
 from reconciler.claims import UNFINISHED
 from reconciler.errors import LedgerError, ProviderError, Unreachable
@@ -72,6 +73,10 @@ class _Draft:
             compiled.findings.append(REWRITTEN.at(compiled.tenant, f"{session.rewritten[compiled.tenant]}.", origin))
         self.names = names(ledger, session.estate.agency)
         compiled.findings += check(ledger, self.names, session.estate.agency)
+        self.locked = session.locked(ledger)
+        self.joins = session.joins.get(compiled.tenant)
+        if self.joins and not self.locked:
+            ledger = self._joined(ledger, self.joins)
         self.own = frozenset(scope.domain for _, scope in ledger.scopes)
         self.given = session.gifts.get(compiled.tenant, [])
         self.ledger = ledger = taken(follow(ledger, self.names), self.given)
@@ -91,7 +96,7 @@ class _Draft:
             base, intent = met.base(ledger.entries), met.intent(ledger.intent)
             found = plan_tenant(self.compiled, base, met.live(live), self.asked, facts, intent)
             found = self._paused(met.completed(found, ledger.entries, facts))
-        locked = self.session.locked(self.ledger)
+        locked = self.locked
         if locked:  # it has not said what came of it, because it goes on
             others = [f for f in found.findings if f.code != UNFINISHED.code]
             origin = Origin(f"tenants/{found.tenant}/tenant.yaml", line=1, column=1)
@@ -100,9 +105,19 @@ class _Draft:
         return self._located(
             found._replace(
                 known=self.own, applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked,
-                names=self.names, gives=self.gives,
+                names=self.names, gives=self.gives, joins=self.joins,
             )
         )  # fmt: skip
+
+    def _joined(self, ledger: Ledger, tip: str) -> Ledger:
+        """The ledger with what runs without the remote claim."""
+        repository, tenant = self.session.estate.repository, self.compiled.tenant
+        try:
+            return ledger._replace(intent=offline.claims(repository, tenant, tip, ledger.tip, ledger.intent))
+        except LedgerError as error:
+            origin = Origin(f"tenants/{tenant}/tenant.yaml", line=1, column=1)
+            self.compiled.findings.append(NO_LEDGER.at(tenant, f"{error}.", origin))
+            return ledger
 
     def _paused(self, planned: TenantPlan) -> TenantPlan:
         """With what must wait marked; the journal is asked only where a freeze holds something."""

@@ -14,7 +14,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from reconciler import past, rollback, seen
+from reconciler import offline, past, rollback, seen
 from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
 from reconciler.drafts import authors, in_order, plan_some
@@ -139,9 +139,24 @@ def apply(request: Request, planned: Plan, permit: Permit) -> Result:
         else:
             ready.append(verdict)
     with Session(request._replace(revision=planned.commit)) as session:
-        run = Run(os.urandom(6).hex(), identity(session.estate.repository), planned.commit, planned.authors)
+        who = identity(session.estate.repository)
+        run = Run(os.urandom(6).hex(), who, planned.commit, planned.authors, request.no_remote)
+        if request.no_remote:
+            ready = _apart(session, ready, results)
         roll_out(session, run, {found.tenant: found for found in ready}, results)
     return Result(run.id, planned.commit, tuple(results[found.tenant] for found in planned.tenants))
+
+
+def _apart(session: Session, ready: Sequence[TenantPlan], results: dict[str, TenantResult]) -> list[TenantPlan]:
+    """Those that may go on without the remote: others are at work on a tenant whose intent was seen open last."""
+    open_ = {found.tenant for found in ready if found.unfinished and found.tip not in session.apart.values()}
+    error = "its intent was open when the remote answered last: somebody may be at work on it"
+    for found in ready:
+        if found.tenant in open_:
+            results[found.tenant] = TenantResult(found.tenant, "locked", not_done=why(found, "locked"), error=error)
+    free = [found for found in ready if found.tenant not in open_]
+    offline.begin(session.estate.repository, free)
+    return free
 
 
 def log(request: Request, limit: int) -> list[dict[str, Any]]:

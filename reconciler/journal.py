@@ -50,6 +50,7 @@ class Run(NamedTuple):
     actor: str
     commit: str
     authors: Mapping[str, tuple[str, str]]
+    no_remote: str = ""  # why its journal is kept apart, if it is
 
 
 class Journal:
@@ -68,7 +69,9 @@ class Journal:
         found = self._ledgers.read({plan.tenant: plan.tip for plan in plans})
         unread = {tenant: ledger for tenant, ledger in found.items() if isinstance(ledger, LedgerError)}
         known = [(plan, ledger) for plan in plans if isinstance(ledger := found[plan.tenant], Ledger)]
-        refused = self._write([Commit(plan.tenant, plan.tip, *self._intent(plan, ledger)) for plan, ledger in known])
+        refused = self._write(
+            [Commit(plan.tenant, plan.tip, *self._intent(plan, ledger), plan.joins) for plan, ledger in known]
+        )
         self._held |= {plan.tenant for plan, _ in known} - refused.keys()
         return unread | refused
 
@@ -141,7 +144,10 @@ class Journal:
         unseen = record.unseen and ledger.tip is not None
         left = unlocked(self._repository, str(ledger.tip), "itself, unable to look")[INTENT] if unseen else None
         message = f"applied {after.applied or 'in part'}: run {self._run.id}, {len(record.done)} changes\n"
-        return Commit(record.tenant, ledger.tip, message, {INTENT: left, FILE: text(after), RUN: _bytes(content)})
+        joins = plan.joins if ledger.tip == plan.tip else None
+        return Commit(
+            record.tenant, ledger.tip, message, {INTENT: left, FILE: text(after), RUN: _bytes(content)}, joins
+        )
 
     def _head(self, plan: TenantPlan) -> Data:
         return {
@@ -152,6 +158,7 @@ class Journal:
             "commit": self._run.commit,
             "digest": tenant_digest(plan),
             "version": __version__,
+            "no_remote": self._run.no_remote or None,
             "settled": _settled(plan),
         }
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.history import Repository
 
 FORMAT, INTENT_FORMAT = "reconciler.ledger/1", "reconciler.intent/1"
-REFS = "refs/reconciler/tenants/"
+REFS, OFFLINE = "refs/reconciler/tenants/", "refs/reconciler/offline/"
 FILE, INTENT = "ledger.jsonl", "intent.json"
 HOLDER = ("host", "boot", "namespace", "pid", "started", "ci")  # what an intent says of the process that holds it
 _MOVES = 50  # of a ledger that are looked at for what was applied before
@@ -63,13 +63,20 @@ class Ledgers:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    def tips(self, tenants: Sequence[str] = ()) -> dict[str, str]:
+    def tips(self, tenants: Sequence[str] = (), base: str = REFS) -> dict[str, str]:
         """{tenant: commit of its ledger}, of the tenants named or of all."""
+        return self.both(tenants)[base]
+
+    def both(self, tenants: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The tips of the tenants named or of all, of the ledgers and of what runs without the remote keep apart."""
         if tenants:  # a listing reads every ref beside the one that is asked for
-            found = self._repository.resolve([f"{REFS}{tenant}" for tenant in tenants])
+            found = self._repository.resolve([f"{base}{tenant}" for base in (REFS, OFFLINE) for tenant in tenants])
         else:
-            found = self._repository.refs(REFS)
-        return {name.removeprefix(REFS): tip for name, tip in found.items()}
+            found = self._repository.refs(REFS, OFFLINE)
+        return {
+            base: {name.removeprefix(base): tip for name, tip in found.items() if name.startswith(base)}
+            for base in (REFS, OFFLINE)
+        }
 
     def earlier(self, tip: str) -> list[Mapping[Address, Entry]]:
         """The lines of the ledger as of its last moves, the newest first; what cannot be read is left out."""
@@ -95,7 +102,7 @@ def _read(tenant: str, tip: str | None, content: bytes | None, intent: bytes | N
     try:
         header, *lines = content.decode().splitlines()
         found = _ledger(tenant, tip, json.loads(header), lines)
-        return found if intent is None else found._replace(intent=_intent(tenant, json.loads(intent)))
+        return found if intent is None else found._replace(intent=as_intent(tenant, json.loads(intent)))
     except LedgerError as error:
         return error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -134,7 +141,8 @@ def _entry(data: dict[str, Any]) -> Entry:
     return Entry(**data)
 
 
-def _intent(tenant: str, data: Mapping[str, Any]) -> Intent:
+def as_intent(tenant: str, data: Mapping[str, Any]) -> Intent:
+    """The content of `intent.json`. Raises LedgerError, ValueError, KeyError, TypeError, AttributeError."""
     if data["format"] != INTENT_FORMAT:
         raise LedgerError(
             f"{REFS}{tenant} holds an intent of format {data['format']!r}, which this version does not read"
@@ -143,7 +151,7 @@ def _intent(tenant: str, data: Mapping[str, Any]) -> Intent:
     return Intent(
         data["run"], data["began"], data["actor"], data["commit"], data["digest"],
         {name: data["holder"][name] for name in HOLDER}, int(data["lease"]), claims, data["unlocked"],
-        _scopes(data["scopes"]),
+        _scopes(data["scopes"]), data.get("no_remote") or "",
     )  # fmt: skip
 
 

@@ -65,6 +65,7 @@ def prepare(form: str, **said: Any) -> tuple[Output, Request]:
         said["tenants"],
         enforce=frozenset(said.get("enforce", ())),
         as_of=_day(said.get("as_of")),
+        no_remote=said.get("no_remote") or "",
     )
     return answer, request
 

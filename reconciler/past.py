@@ -30,8 +30,8 @@ def runs(repository: Repository, tenants: Sequence[str]) -> Iterator[Data]:
 
     A run that was killed has only its intent: what became of it is what the run after it saw.
     """
-    known = Ledgers(repository).tips(tenants)
-    listing = repository.git("rev-list", "--stdin", stdin="".join(f"{tip}\n" for tip in known.values()).encode())
+    known = [tip for tips in Ledgers(repository).both(tenants).values() for tip in tips.values()]
+    listing = repository.git("rev-list", "--date-order", "--stdin", stdin="".join(f"{tip}\n" for tip in known).encode())
     told = set[tuple[str, str]]()
     seen: dict[tuple[str, str], Data] = {}
     for name, content in _files(repository, listing.decode().split()):
@@ -97,7 +97,7 @@ def log(session: Session, limit: int) -> list[Data]:
             if (run["ended"] or run["began"]) < min(whole["began"] for whole in found.values()):
                 break  # older than all that is shown; others may stand between a run's tenants
             continue
-        head = {key: run[key] for key in _HEAD}
+        head = {**{key: run[key] for key in _HEAD}, "no_remote": run.get("no_remote")}
         whole = found.setdefault(run["run"], {**head, "ended": run["ended"], "tenants": []})
         done = sum(change["result"] == "applied" for change in run["changes"])
         result = "at work" if run["ended"] is None and state.get((run["tenant"], run["run"])) else run["result"]
@@ -127,7 +127,7 @@ def _told(session: Session, tenants: Sequence[str], name: str) -> tuple[list[Dat
     """
     found, adopted, asked = list[Data](), False, {_canonical(name)}
     for run in runs(session.estate.repository, tenants):
-        applied = {key: run[key] for key in _APPLIED}
+        applied = {**{key: run[key] for key in _APPLIED}, "no_remote": run.get("no_remote")}
         whole = run["tenant"] == name
         here = [change for change in run["changes"] if whole or _among(change, asked)]
         found += [{"was": None, **change, "applied": applied} for change in here]

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
-from reconciler import runner
+from reconciler import offline, runner
 from reconciler.checks import across
-from reconciler.errors import RemoteError
+from reconciler.errors import LedgerError, RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.holders import free
-from reconciler.ledger import Ledger, Ledgers
+from reconciler.ledger import OFFLINE, REFS, Ledger, Ledgers
 from reconciler.swap import Refs
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ NO_REMOTE = Rule(
 )
 NO_SUCH_TENANT = Rule("IN305", "error", "No such tenant", "See the folders under tenants/.")
 
+_ANSWERS, _NONE = "the ledger's remote answers", "the ledger has no remote"
+
 Progress = Callable[[int, int], None]
 Answer = TypeVar("Answer")
 
@@ -40,6 +42,7 @@ class Request(NamedTuple):
 
     `broken` are tips of ledgers whose intent was watched standing still for a whole lease. `enforce` are addresses (or
     `all`) whose drift is put back whatever the policy is; `as_of` is the day (ISO) to plan for, empty: today.
+    `no_remote` says why the ledger is kept apart, which is done while its remote does not answer.
     """
 
     root: Path
@@ -50,6 +53,7 @@ class Request(NamedTuple):
     broken: frozenset[str] = frozenset()
     enforce: frozenset[str] = frozenset()
     as_of: str = ""
+    no_remote: str = ""
 
 
 class Session:
@@ -66,7 +70,13 @@ class Session:
         self.gifts: Mapping[str, Sequence[Gift]] = {}
         self.findings: list[Finding] = list(self.estate.findings)
         self.tips: Mapping[str, str] = {}
-        self.look(fetch=fetch)
+        self.apart: Mapping[str, str] = {}
+        self.joins: Mapping[str, str] = {}
+        try:
+            self.look(fetch=fetch)
+        except LedgerError:
+            self.estate.close()
+            raise
         self.world = runner.World(self.estate.agency, request.root)
         self.today = self.estate.today
         asked = request.tenants or {*self.estate.tenants, *self.tips}
@@ -84,23 +94,33 @@ class Session:
 
     def look(self, *, fetch: bool = True) -> None:
         """See how far the ledgers are now."""
-        if fetch:
-            self._fetch()
-        self.tips = self.ledgers.tips(self.request.tenants)
+        away = fetch and not self._fetch()
+        found = self.ledgers.both(self.request.tenants)
+        self.tips, self.apart = found[REFS], found[OFFLINE]
+        if away or self.request.no_remote:
+            self.tips, self.joins = {**self.tips, **self.apart}, {}
+        else:
+            self.joins = offline.waiting(self.estate.repository, self.apart, self.tips) if self.apart else {}
 
     @cached_property
     def refs(self) -> Refs:
-        """The ledgers' refs, here and where they are kept."""
+        """The ledgers' refs, here and where they are kept; of a run without the remote those kept apart."""
+        if self.request.no_remote:
+            return Refs(self.estate.repository, None, base=OFFLINE)
         return Refs(self.estate.repository, self._remote())
 
-    def _fetch(self) -> None:
-        """Brings our refs up to date; without an answer what was seen last has to do."""
+    def _fetch(self) -> bool:
+        """Brings our refs up to date; without an answer what was seen last has to do. Gives whether it answered."""
+        refs = Refs(self.estate.repository, self._remote())
         try:
-            self.rewritten = self.refs.fetch(self.request.tenants)
+            self.rewritten = refs.fetch(self.request.tenants)
         except RemoteError as error:
-            self.findings.append(
-                NO_REMOTE.at(str(self.refs.remote), f"{error}.", Origin("reconciler.yaml", ("ledger",)))
-            )
+            origin = Origin("reconciler.yaml", ("ledger",))
+            self.findings.append(NO_REMOTE.at(str(refs.remote), f"{error}.", origin))
+            return False
+        if self.request.no_remote:
+            raise LedgerError(f"{_ANSWERS if refs.remote else _NONE}: apply without --no-remote")
+        return True
 
     def locked(self, ledger: Ledger) -> str:
         """Who is at work on a tenant; empty where nobody is."""

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import LedgerError, Locked, ReconcilerError, RemoteError
-from reconciler.ledger import REFS
+from reconciler.ledger import OFFLINE, REFS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,12 +31,16 @@ _NO_REMOTE = "say `ledger: {remote: null}` in reconciler.yaml to keep the ledger
 
 
 class Commit(NamedTuple):
-    """A commit on a tenant's ref: what it changes in the tree of `parent` (None: takes the file out)."""
+    """A commit on a tenant's ref: what it changes in the tree of `parent` (None: takes the file out).
+
+    `joins` is the commit of runs that were kept apart; their ref goes when this one arrives.
+    """
 
     tenant: str
     parent: str | None
     message: str
     files: Mapping[str, bytes | None]
+    joins: str | None = None
 
 
 class Refs:
@@ -81,7 +85,9 @@ class Refs:
                 self._delete([*litter, *(f"{prefix}{tenant}" for tenant in left)])
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
-        return {tenant: tip for tenant, tip in made.items() if tenant not in refused}, refused
+        arrived = {tenant: tip for tenant, tip in made.items() if tenant not in refused}
+        self._delete(f"{OFFLINE}{commit.tenant}" for commit in commits if commit.joins and commit.tenant in arrived)
+        return arrived, refused
 
     def _push(self, prefix: str, parents: Mapping[str, str | None], *options: str) -> dict[str, ReconcilerError]:
         """{tenant: why the remote did not take it}. Raises RemoteError when it took none at all."""
@@ -170,6 +176,7 @@ def _import(prefix: str, who: str, commit: Commit) -> bytes:
     message = commit.message.encode()
     head = f"commit {prefix}{commit.tenant}\ncommitter {who} now\ndata {len(message)}\n".encode() + message
     origin = f"\nfrom {commit.parent}\n".encode() if commit.parent else b"\n"
+    origin += f"merge {commit.joins}\n".encode() if commit.joins else b""
     return head + origin + b"".join(_file(path, content) for path, content in commit.files.items())
 
 

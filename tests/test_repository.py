@@ -31,7 +31,7 @@ SHELL = (
     {"session"},
     {"estate", "runner", "starter"},
     {"seen"},
-    {"journal", "tenant_files"},
+    {"journal", "offline", "tenant_files"},
     {"following", "swap"},
     {"schema", "templates", "ledger", "facts", "providers", "forges"},
     {"documents", "history", "holders"},

@@ -34,7 +34,7 @@ def log(runs: Sequence[Data]) -> Iterator[Line]:
     for run in runs:
         yield (
             (f"{run['began']}  ", "dim"), (f"run {run['run']}", "bold"), (f" by {visible(run['actor'])}", ""),
-            (f", commit {run['commit'][:12]}", ""),
+            (f", commit {run['commit'][:12]}", ""), (_apart(run), "yellow"),
         )  # fmt: skip
         for tenant in run["tenants"]:
             missed = f", {tenant['not_done']} not" if tenant["not_done"] else ""
@@ -42,6 +42,10 @@ def log(runs: Sequence[Data]) -> Iterator[Line]:
             yield ((text, _STYLES.get(tenant["result"], "")),)
     if not runs:
         yield (("Nothing was applied yet.", ""),)
+
+
+def _apart(run: Data) -> str:
+    return f", without the ledger's remote: {visible(run['no_remote'])}" if run["no_remote"] else ""
 
 
 def history(name: str, changes: Sequence[Data]) -> Iterator[Line]:
@@ -71,7 +75,7 @@ def _change(change: Data) -> Iterator[Line]:
     place = f" ({visible(origin['file'])}:{origin['line']})" if origin["file"] else ""
     by = f" by {visible(origin['author'])}" if origin["author"] else ""
     yield ((f"    commit {commit[:12]}{by}{place}", ""),)
-    yield ((f"    applied by {visible(applied['actor'])}, run {applied['run']}", ""),)
+    yield ((f"    applied by {visible(applied['actor'])}, run {applied['run']}{_apart(applied)}", ""),)
     if change["result"] == "applied":
         brings = {"full": "all of it", "partial": "a part of it", "none": "nothing of it"}[change["revert"]]
         yield ((f"    undo: git revert {commit[:12]} brings back {brings}", ""),)
