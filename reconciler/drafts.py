@@ -37,6 +37,12 @@ AT_WORK = Rule(
     "Somebody is at work on it",
     "Wait for it, `apply --wait SECONDS` does. If it will not come back, break its lock: `reconciler unlock`.",
 )
+UNSIGNED = Rule(
+    "PL309",
+    "error",
+    "Nobody who may has signed for the ledger",
+    "Find out who wrote it and restore its ref; or, if it is sound, sign it (docs/reference/files.md, `ledger`).",
+)
 NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref from a backup or another clone.")
 
 
@@ -68,6 +74,9 @@ class _Draft:
             origin = Origin(f"tenants/{compiled.tenant}/tenant.yaml", line=1, column=1)
             compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
             ledger = Ledger(compiled.tenant)
+        if compiled.tenant in session.unsigned:
+            origin = Origin("reconciler.yaml", line=1, column=1)
+            compiled.findings.append(UNSIGNED.at(compiled.tenant, f"Its last commit is {ledger.tip}.", origin))
         if compiled.tenant in session.rewritten:
             origin = Origin("reconciler.yaml", line=1, column=1)
             compiled.findings.append(REWRITTEN.at(compiled.tenant, f"{session.rewritten[compiled.tenant]}.", origin))
@@ -124,7 +133,7 @@ class _Draft:
         found = paused(planned, self.compiled, self.facts)
         if not frozen(found) or self.ledger.tip is None:
             return found
-        back = put_back(planned.changes, self.session.ledgers.earlier(self.ledger.tip))
+        back = put_back(planned.changes, self.session.ledgers.earlier(planned.tenant, self.ledger.tip))
         return paused(planned, self.compiled, self.facts, back)
 
     def _located(self, found: TenantPlan) -> TenantPlan:

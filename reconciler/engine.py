@@ -18,7 +18,7 @@ from reconciler import offline, past, rollback, seen
 from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
 from reconciler.drafts import authors, in_order, plan_some
-from reconciler.errors import StalePlan
+from reconciler.errors import LedgerError, StalePlan
 from reconciler.handover import alone, gifts
 from reconciler.identities import together
 from reconciler.journal import Run, identity
@@ -162,18 +162,27 @@ def _apart(session: Session, ready: Sequence[TenantPlan], results: dict[str, Ten
 def log(request: Request, limit: int) -> list[dict[str, Any]]:
     """The newest runs. Raises InputError, LedgerError."""
     with Session(request, fetch=True) as session:
+        _vouched(session)
         return past.log(session, limit)
+
+
+def _vouched(session: Session) -> None:
+    """What is told from the journal is told by those who may sign it. Raises LedgerError."""
+    if session.unsigned:
+        raise LedgerError(f"nobody who may has signed for the ledger of {', '.join(sorted(session.unsigned))}")
 
 
 def history(request: Request, name: str) -> list[dict[str, Any]]:
     """Every change to a name, the newest first. Raises InputError, LedgerError."""
     with Session(request, fetch=True) as session:
+        _vouched(session)
         return past.history(session, name)
 
 
 def roll_back(request: Request, target: str, branch: str) -> Rollback:
     """The revert of a run or a commit on a branch, and what it would do. Raises InputError, ReconcilerError."""
     with Session(request, fetch=True) as session:
+        _vouched(session)
         return rollback.make(session, target, branch, lambda commit: plan(request._replace(revision=commit)))
 
 

@@ -21,8 +21,10 @@ from reconciler.files import Files
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.history import Repository
 from reconciler.providers import _settings as settings
+from reconciler.signing import Signers
 from reconciler.templates import Library
 from reconciler.tenant_files import STRAY, Tenant, link, parsed
+from reconciler.tree import File
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,6 +39,10 @@ NO_TIME_ZONE = Rule("IN307", "error", "Not a time zone", "Write a name such as E
 
 NO_CANARY = Rule(
     "IN235", "warning", "No such canary", "Correct the name under `rollout`: without it nobody goes first."
+)
+
+NO_SIGNERS = Rule(
+    "IN237", "error", "No file of allowed signers", "Commit it, or correct `allowed_signers`: a path inside the estate."
 )
 
 _DOMAIN = re.compile(r"tenants/([^/]+)/domains/([^/]+)\.yaml")
@@ -55,6 +61,7 @@ class Estate:
         self.commit = self.repository.commit(revision, unborn=worktree)
         self._tree = self.repository.tree(None if worktree else self.commit)
         self._documents: dict[str, Document] = {}
+        self._worktree = worktree
         try:
             self.agency = self._agency()
         except InputError:
@@ -65,6 +72,9 @@ class Estate:
 
     def close(self) -> None:
         self.repository.close()
+        signers: Signers | None = self.__dict__.get("signers")  # asked for or not
+        if signers is not None:
+            signers.close()
 
     @cached_property
     def tenants(self) -> frozenset[str]:
@@ -162,6 +172,19 @@ class Estate:
         if len(self._warnings) < len(findings):
             raise InputError(findings)
         return agency
+
+    @cached_property
+    def signers(self) -> Signers | None:
+        """Who may sign the journal; None where reconciler.yaml does not ask for it. Raises InputError."""
+        name = self.agency.data.get("ledger", {}).get("allowed_signers")
+        if name is None:
+            return None
+        file = self._tree.get(name) or File(name, None, self._worktree and (self.root / name).is_file())
+        if not file.regular:
+            what = f"There is no regular file `{name}` in what is read."
+            origin = Origin(agency_file.FILE, ("ledger", "allowed_signers"))
+            raise InputError(self.located_all([NO_SIGNERS.at(name, what, origin)]))
+        return Signers(name, self.repository.read([file])[name])
 
     def _canaries(self) -> Iterator[Finding]:
         for index, name in enumerate(self.agency.data.get("rollout", {}).get("canary", ())):

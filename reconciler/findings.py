@@ -8,7 +8,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Severity = Literal["error", "warning", "info"]
-_FINAL = {"PL211", "PL216", "PL217", "PL218", "PL304", "PL306"}  # accepted, it could not be made all the same
+_FINAL = {
+    "PL211",
+    "PL212",
+    "PL216",
+    "PL217",
+    "PL218",
+    "PL224",
+    "PL304",
+    "PL306",
+    "PL309",
+}  # accepted, it could not be made all the same
 
 
 class Origin(NamedTuple):

@@ -12,7 +12,7 @@ from reconciler.changes import Gift, Step, TenantPlan
 from reconciler.errors import LedgerError, Locked
 from reconciler.findings import Origin, Rule
 from reconciler.following import follow
-from reconciler.ledger import FILE, Ledger, noted, text
+from reconciler.ledger import FILE, REFS, Ledger, noted, text
 from reconciler.results import TenantResult
 from reconciler.review import tenant_digest
 from reconciler.swap import Commit
@@ -86,8 +86,8 @@ def _former(session: Session, plan: TenantPlan) -> set[str]:
         return set()
     paths = [f":(glob)tenants/*/domains/{domain}.yaml" for domain in sorted(fresh)]
     written = session.estate.repository.authors(plan.applied_commit, session.estate.commit, paths)
-    named = {path.split("/")[1] for path in written}
-    ledgers = session.ledgers.read(session.ledgers.tips(sorted(named - set(session.names))))
+    others = sorted({path.split("/")[1] for path in written} - set(session.names))
+    ledgers = session.ledgers.read(session.ledgers.both(others)[REFS]) if others else {}
     known = [found for found in ledgers.values() if isinstance(found, Ledger)]
     return {found.tenant for found in known if fresh & {scope.domain for _, scope in found.reach}}
 

@@ -63,10 +63,6 @@ class Ledgers:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    def tips(self, tenants: Sequence[str] = (), base: str = REFS) -> dict[str, str]:
-        """{tenant: commit of its ledger}, of the tenants named or of all."""
-        return self.both(tenants)[base]
-
     def both(self, tenants: Sequence[str]) -> dict[str, dict[str, str]]:
         """The tips of the tenants named or of all, of the ledgers and of what runs without the remote keep apart."""
         if tenants:  # a listing reads every ref beside the one that is asked for
@@ -78,10 +74,11 @@ class Ledgers:
             for base in (REFS, OFFLINE)
         }
 
-    def earlier(self, tip: str) -> list[Mapping[Address, Entry]]:
+    def earlier(self, tenant: str, tip: str) -> list[Mapping[Address, Entry]]:
         """The lines of the ledger as of its last moves, the newest first; what cannot be read is left out."""
         listing = self._repository.git("rev-list", f"--max-count={_MOVES}", tip, "--", FILE)
-        found = self.read({commit: commit for commit in listing.decode().split()}).values()
+        contents = self._repository.objects([f"{commit}:{FILE}" for commit in listing.decode().split()])
+        found = [_read(tenant, tip, content, None) for content in contents.values()]
         return [ledger.entries for ledger in found if isinstance(ledger, Ledger)]
 
     def read(self, tips: Mapping[str, str | None]) -> dict[str, Ledger | LedgerError]:
@@ -112,6 +109,8 @@ def _read(tenant: str, tip: str | None, content: bytes | None, intent: bytes | N
 def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[str]) -> Ledger:
     if header["format"] != FORMAT:
         raise LedgerError(f"{REFS}{tenant} is of format {header['format']!r}, which this version does not read")
+    if header["tenant"] != tenant:
+        raise LedgerError(f"{REFS}{tenant} holds the ledger of {header['tenant']!r}")
     if header["commit"] is not None and not _COMMIT.fullmatch(header["commit"]):
         raise LedgerError(f"{REFS}{tenant} names no commit as applied")
     entries = {}

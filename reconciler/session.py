@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from reconciler import offline, runner
 from reconciler.checks import across
-from reconciler.errors import LedgerError, RemoteError
+from reconciler.errors import InputError, LedgerError, RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.holders import free
@@ -72,9 +72,12 @@ class Session:
         self.tips: Mapping[str, str] = {}
         self.apart: Mapping[str, str] = {}
         self.joins: Mapping[str, str] = {}
+        self.unsigned: frozenset[str] = frozenset()
         try:
             self.look(fetch=fetch)
-        except LedgerError:
+            if fetch:
+                self._trust()
+        except (InputError, LedgerError):
             self.estate.close()
             raise
         self.world = runner.World(self.estate.agency, request.root)
@@ -105,9 +108,19 @@ class Session:
     @cached_property
     def refs(self) -> Refs:
         """The ledgers' refs, here and where they are kept; of a run without the remote those kept apart."""
+        signers = self.estate.signers
         if self.request.no_remote:
-            return Refs(self.estate.repository, None, base=OFFLINE)
-        return Refs(self.estate.repository, self._remote())
+            return Refs(self.estate.repository, None, base=OFFLINE, signers=signers)
+        return Refs(self.estate.repository, self._remote(), signers=signers)
+
+    def _trust(self) -> None:
+        """Sees who signed for the ledgers, where that counts: a tip vouches for what it was built on."""
+        signers = self.estate.signers
+        if signers is None:
+            return
+        tips = [*self.tips.items(), *self.joins.items()]
+        bad = signers.unsigned(self.estate.repository, sorted({tip for _, tip in tips}))
+        self.unsigned = frozenset(tenant for tenant, tip in tips if tip in bad)
 
     def _fetch(self) -> bool:
         """Brings our refs up to date; without an answer what was seen last has to do. Gives whether it answered."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.history import Repository
+    from reconciler.signing import Signers
 
 _RUNS = "refs/reconciler/run/"
 _NOBODY = "0" * 40
@@ -46,8 +47,10 @@ class Commit(NamedTuple):
 class Refs:
     """The tenants' refs, here and (where `remote` is not None) at the remote that holds the ledger."""
 
-    def __init__(self, repository: Repository, remote: str | None, *, base: str = REFS) -> None:
-        self._repository, self.remote, self._base = repository, remote, base
+    def __init__(
+        self, repository: Repository, remote: str | None, *, base: str = REFS, signers: Signers | None = None
+    ) -> None:
+        self._repository, self.remote, self._base, self._signers = repository, remote, base, signers
 
     def fetch(self, tenants: Sequence[str]) -> dict[str, str]:
         """Brings our refs up to the remote's: {tenant: why its ref was not moved}. Raises LedgerError.
@@ -77,6 +80,7 @@ class Refs:
             made, litter = self._made(prefix)
             left: Iterable[str] = made
             try:
+                made = self._signed(prefix, made)
                 parents = {commit.tenant: commit.parent for commit in commits}
                 refused = self._push(prefix, parents, *(["--atomic"] if together else []))
                 here = {tenant: parent for tenant, parent in parents.items() if tenant not in refused}
@@ -88,6 +92,15 @@ class Refs:
         arrived = {tenant: tip for tenant, tip in made.items() if tenant not in refused}
         self._delete(f"{OFFLINE}{commit.tenant}" for commit in commits if commit.joins and commit.tenant in arrived)
         return arrived, refused
+
+    def _signed(self, prefix: str, made: dict[str, str]) -> dict[str, str]:
+        """What was made, signed where that is asked for, under the same refs. Raises LedgerError."""
+        if self._signers is None or not made:
+            return made
+        found = self._signers.signed(self._repository, made)
+        lines = "".join(f"update {prefix}{tenant} {found[tenant]} {tip}\n" for tenant, tip in made.items())
+        self._repository.git("update-ref", "--stdin", stdin=lines.encode())
+        return found
 
     def _push(self, prefix: str, parents: Mapping[str, str | None], *options: str) -> dict[str, ReconcilerError]:
         """{tenant: why the remote did not take it}. Raises RemoteError when it took none at all."""

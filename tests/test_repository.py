@@ -33,6 +33,7 @@ SHELL = (
     {"seen"},
     {"journal", "offline", "tenant_files"},
     {"following", "swap"},
+    {"signing"},
     {"schema", "templates", "ledger", "facts", "providers", "forges"},
     {"documents", "history", "holders"},
     {"reviewed", "tree"},
