@@ -49,6 +49,8 @@ def domain_of(name: str) -> str:
 
 def base_address(text: str) -> str:
     """The address that answers for a plus address (RFC 5233): `jane+x@a.example` is `jane@a.example`'s."""
+    if "+" not in text:
+        return text
     local, _, host = text.rpartition("@")
     return f"{local.partition('+')[0] or local}@{host}"
 
@@ -89,6 +91,7 @@ def check_address(text: str, default_domain: str = "") -> str:
     return full
 
 
+@lru_cache(maxsize=1024)
 def size(text: str) -> int | str:
     """`10 GiB` as bytes; `unlimited` stays. Raises ValueError."""
     if text == UNLIMITED:
@@ -99,6 +102,7 @@ def size(text: str) -> int | str:
     return int(match[1]) * _SIZES[match[2]]
 
 
+@lru_cache(maxsize=1024)
 def seconds(text: str) -> int:
     """`1 hour`, `5 min`, `30 days` as seconds. Raises ValueError."""
     match = _MEASURE.fullmatch(text)

@@ -224,8 +224,9 @@ def _scopes(site: Site, found: Compiled) -> None:
 def _expand(site: Site, found: Compiled) -> None:
     slots: dict[tuple[str, str], Resource] = {}
     for module in modules():
+        kind: Kind = module.KIND
         for resource in module.expand(site):
-            kind, name = module.KIND, resource.address.name
+            name = resource.address.name
             other = slots.setdefault((kind.namespace, kind.slot(name)), resource)
             if other is not resource and (kind.alone(name) or kinds()[other.address.kind].alone(other.address.name)):
                 _clash(site, kind, resource, other)

@@ -51,6 +51,8 @@ _IN_FILE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f{_NEVER}]")
 _IN_VALUE = re.compile(f"[\x00-\x1f{_NEVER}]")
 _WHOLE = re.compile("0|-?[1-9][0-9]*")
 _WORDS = {"true": True, "false": False, "null": None}
+_BEGIN = frozenset("-0123456789") | {word[:1] for word in ("", *_WORDS)}  # of what may be more than text
+_NO_KEYS = frozenset({"", "<<"})
 _SAID = (  # what libyaml says -> what it is about, and what to do (where the rule does not say it)
     ("directive|incompatible YAML", DIRECTIVE, ""),
     ("tag", TAG, ""),
@@ -129,6 +131,8 @@ def _unreadable(file: str, raw: bytes) -> list[Finding]:
         return [ENCODING.at(file, f"Byte 0x{raw[error.start]:02x} is bad.", _behind(file, raw[: error.start].decode()))]
     if text.startswith("\ufeff"):
         return [BOM.at(file, "Its first character is U+FEFF.", Origin(file, (), 1, 1))]
+    if text.replace("\n", "").isprintable():  # spares nearly all files the search
+        return []
     found = islice(_IN_FILE.finditer(text), MAX_FINDINGS + 1)
     return [CHARACTER.at(file, _named(match[0]), _behind(file, text[: match.start()])) for match in found]
 
@@ -191,9 +195,10 @@ class _Builder:
     def mapping(self, level: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         seen: dict[str, Any] = {}
-        while type(event := self.next()) is not _MAPPING_END:
+        following = self.next
+        while type(event := following()) is not _MAPPING_END:
             key = self.key(event, seen, level)
-            inner = self.next()  # most values are single words: the shorter way for them
+            inner = following()  # most values are single words: the shorter way for them
             data[key] = self.scalar(inner, event) if type(inner) is _SCALAR else self.value(inner, event, level + 1)
         return data
 
@@ -214,7 +219,7 @@ class _Builder:
             self.plain(event)
         if (first := seen.setdefault(text.lower(), event)) is not event:
             self.problem(DUPLICATE, event, f"`{text}` stands in line {first.start_mark.line + 1} already.")
-        if text in {"", "<<"}:
+        if text in _NO_KEYS:
             self.problem(MERGE if text else EMPTY_KEY, event, "Each key is written out where it holds.")
         return text
 
@@ -222,13 +227,13 @@ class _Builder:
         text: str = event.value
         if event.anchor is not None or event.tag is not None or not text.isprintable():
             self.plain(event)
-        if not event.implicit[0]:
-            return text  # in quotes, or a block
+        if text[:1] not in _BEGIN or not event.implicit[0]:
+            return text  # in quotes, a block, or surely text
         if text in _WORDS:
             return _WORDS[text]
         if text == "":
             self.problem(EMPTY, owner, f"Nothing follows `{getattr(owner, 'value', '')}`.")
-        elif text[0] in "-0123456789" and _WHOLE.fullmatch(text):
+        elif _WHOLE.fullmatch(text):
             if len(text.lstrip("-")) <= MAX_DIGITS:
                 return int(text)
             self.problem(NUMBER, event, f"It has more than {MAX_DIGITS} digits.")

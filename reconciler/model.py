@@ -147,8 +147,12 @@ class Kind:
     risky: Callable[[Resource, frozenset[str]], bool] = lambda _resource, _inside: False  # unmanaged: high risk
 
     @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(row.name for row in self.attributes)
+
+    @cached_property
     def _normals(self) -> dict[str, Callable[[str, Value], Value]]:
-        return {row.name: row.normal for row in self.attributes}
+        return {row.name: row.normal for row in self.attributes if row.normal is not _as_is}
 
     @cached_property
     def _defaults(self) -> dict[str, Value]:
@@ -175,10 +179,12 @@ class Kind:
 
         Raises KeyError for an attribute the table does not have: a programming mistake, not a user's.
         """
-        key, filled = self.key(name), dict(self._defaults)
-        for attribute, value in attributes.items():
-            normal = self._normals[attribute]
-            filled[attribute] = value if normal is _as_is else normal(key, value)
+        if not self._names.issuperset(attributes):
+            raise KeyError(f"{self.name} has no attribute {sorted(attributes.keys() - self._names)}")
+        key, filled = self.key(name), {**self._defaults, **attributes}
+        for attribute, normal in self._normals.items():
+            if attribute in attributes:
+                filled[attribute] = normal(key, attributes[attribute])
         return Resource(Address(provider, self.name, key), filled, domain, tenant, origin, initial or {}, keep)
 
 

@@ -123,9 +123,9 @@ class Template:
         return self._text(node, names, facts)
 
     def _text(self, text: str, names: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-        from jinja2.meta import find_undeclared_variables
-
         if text not in self._compiled:
+            from jinja2.meta import find_undeclared_variables
+
             tree = self._environment.parse(text)
             used = tuple(sorted(find_undeclared_variables(tree)))  # before: compiling changes the tree
             self._compiled[text] = self._environment.from_string(tree).render, used

@@ -69,8 +69,10 @@ def _domain_name(file: str, stem: str, said: str) -> Iterator[Finding]:
 
 def _keep_copies(files: Files) -> Iterator[Finding]:
     for stem, said in files.domains.items():
-        boxes = {canonical.address(n, stem) for part in ("mailboxes", "shared") for n in said.get(part, {})}
-        for name, forward in said.get("forwards", {}).items():
+        forwards = said.get("forwards", {})
+        parts = ("mailboxes", "shared") if forwards else ()
+        boxes = {canonical.address(n, stem) for part in parts for n in said.get(part, {})}
+        for name, forward in forwards.items():
             origin, own = Origin(f"{files.folder}/domains/{stem}.yaml", ("forwards", name)), "keep_copy" in forward
             if canonical.address(name, stem) in boxes and not own:
                 yield KEEP_COPY.at(name, f"`{name}` is a mailbox and a forward.", origin)

@@ -36,6 +36,7 @@ NO_READER = Rule(
     "RT005", "error", "A member that cannot log in", "Members of a shared mailbox are mailboxes of people."
 )
 CIRCLE = Rule("RT006", "error", "An alias goes in a circle", "Let it end at a mailbox or at an address outside.")
+_POINTING = {"alias": "to", "mailbox": "members"}
 _SHOWN = 20  # circles: a hostile file could hold thousands
 
 
@@ -48,11 +49,12 @@ def check(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str
         elif resource.address.kind == "domain" and resource.get("alias_of"):
             yield from _twin(resource, answered.domains)
         for target in pointed_at(resource):
-            holder = domains.get(canonical.domain_of(target))
-            if target not in answered and holder in {files.tenant, None}:
-                origin = pointer(files, resource, target)
-                yield from _astray(resource, target, agency, origin, answered.names if holder else None)
-            elif resource.address.kind == "mailbox" and target in answered and not answered.logs_in(target):
+            if target not in answered:
+                holder = domains.get(canonical.domain_of(target))
+                if holder in {files.tenant, None}:
+                    origin = pointer(files, resource, target)
+                    yield from _astray(resource, target, agency, origin, answered.names if holder else None)
+            elif resource.address.kind == "mailbox" and not answered.logs_in(target):
                 yield NO_READER.at(resource.address.name, f"{target} is none.", pointer(files, resource, target))
     yield from _circles(compiled.state)
 
@@ -85,12 +87,8 @@ def pointer(files: Files, resource: Resource, target: str) -> Origin:
 
 def pointed_at(resource: Resource) -> Iterable[str]:
     """The addresses a resource names: an alias's targets, a shared mailbox's members."""
-    found: Iterable[str] = ()
-    if resource.address.kind == "alias":
-        found = resource.get("to")
-    elif resource.address.kind == "mailbox":
-        found = resource.get("members")
-    return found
+    key = _POINTING.get(resource.address.kind)
+    return () if key is None else resource.attributes[key]
 
 
 class Answered:
@@ -110,9 +108,9 @@ class Answered:
 
     def __contains__(self, address: str) -> bool:
         base = canonical.base_address(address)
-        local, _, host = base.rpartition("@")
         if address in self.names or base in self.names:
             return True
+        local, _, host = base.rpartition("@")
         original = self.domains[host].get("alias_of") if host in self.domains else None
         return bool(original) and f"{local}@{original}" in self.names
 

@@ -66,15 +66,19 @@ class Site(NamedTuple):
             self.ended[Address(self.mail, kind, name)] = "expired"
         return True
 
-    def address(self, text: str, origin: Origin) -> str | None:
-        """The canonical address of a local part of this domain or a full address; None after reporting a bad one."""
+    def address(self, text: str, origin: Origin, *item: int) -> str | None:
+        """The canonical address of a local part of this domain or a full address; None after reporting a bad one.
+
+        It stands at `origin`, or as its `item` there.
+        """
         try:
             return canonical.check_address(text, self.domain)
         except ValueError as error:
-            self.report(BAD_NAME.at(self.domain, f"{error}.", origin))
+            place = origin._replace(path=(*origin.path, *item))
+            self.report(BAD_NAME.at(self.domain, f"{error}.", place))
             return None
 
     def addresses(self, texts: list[str], origin: Origin) -> list[str]:
         """The canonical addresses of those that are usable; the others are reported."""
-        found = [self.address(text, Origin(origin.file, (*origin.path, i))) for i, text in enumerate(texts)]
+        found = [self.address(text, origin, index) for index, text in enumerate(texts)]
         return [address for address in found if address is not None]
