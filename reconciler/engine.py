@@ -28,7 +28,7 @@ from reconciler.removed import placed, removed
 from reconciler.results import Checked, Result, TenantResult
 from reconciler.review import tenant_digest
 from reconciler.rollout import left, roll_out, why
-from reconciler.session import Session
+from reconciler.session import Session, differing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
 def validate(request: Request) -> Checked:
     """Files, schemas and checks of the declared state; no live system is contacted. Raises InputError."""
-    with Session(request) as session:
-        differing = session.differing()
+    with differing(request) as differs, Session(request) as session:
 
         def job(names: Sequence[str]) -> list[tuple[str, bool, list[Finding]]]:
             return [(c.tenant, session.points_outward(c), c.findings) for _, c in session.compiled(names)]
@@ -55,14 +54,13 @@ def validate(request: Request) -> Checked:
             *(f for x in across.values() for f in x),
         ]
         return Checked(
-            session.estate.commit, in_order(findings), len(session.names), request.worktree, tuple(differing())
+            session.estate.commit, in_order(findings), len(session.names), request.worktree, tuple(differs())
         )
 
 
 def plan(request: Request) -> Plan:
     """Desired against live: what would change, and why. Nothing is written. Raises InputError."""
-    with Session(request, fetch=True) as session:
-        differing = session.differing()
+    with differing(request) as differs, Session(request, fetch=True) as session:
 
         def job(names: Sequence[str]) -> list[tuple[bool, TenantPlan]]:
             return plan_some(session, names)
@@ -87,7 +85,7 @@ def plan(request: Request) -> Plan:
             tenants=tuple(tenants),
             findings=in_order(session.findings),
             authors=authors(session, tenants) | written,
-            differing=tuple(differing()),
+            differing=tuple(differs()),
             worktree=request.worktree,
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.errors import InputError
@@ -39,6 +40,7 @@ _ELSEWHERE = frozenset(
 )
 _PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
+_HEADER = re.compile(rb"([0-9a-f]{40,64}) [a-z]+ ([0-9]+)\n")  # of an object that is there, from `cat-file --batch`
 
 
 class Repository:
@@ -70,22 +72,19 @@ class Repository:
 
         `unborn`: before the first commit, HEAD is 40 zeros, as Git itself writes it, and not an error.
         """
-        try:
-            self.git("rev-parse", "--git-dir")
-        except subprocess.CalledProcessError as error:
-            reason = error.stderr.decode(errors="replace").strip().splitlines()
+        done = self.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        found = done.stdout.strip()
+        if done.returncode == 0 and _COMMIT.fullmatch(found):
+            return found
+        place = self.attempt("rev-parse", "--git-dir")
+        if place.returncode:
+            reason = place.stderr.strip().splitlines()
             what = f"{self.root} is not in one ({reason[0] if reason else 'git says no more'})."
-            raise InputError([NO_REPOSITORY.at(str(self.root), what, Origin(str(self.root)))]) from None
-        try:
-            found = self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        except subprocess.CalledProcessError:
-            if unborn and revision == "HEAD":
-                return UNBORN
-            what = f"`{revision}` names no commit."
-            raise InputError([NO_COMMIT.at(revision, what, Origin(str(self.root)))]) from None
-        if not _COMMIT.fullmatch(found.decode().strip()):
-            raise InputError([NO_COMMIT.at(revision, f"`{revision}` is a range.", Origin(str(self.root)))])
-        return found.decode().strip()
+            raise InputError([NO_REPOSITORY.at(str(self.root), what, Origin(str(self.root)))])
+        if done.returncode and unborn and revision == "HEAD":
+            return UNBORN
+        what = f"`{revision}` {'names no commit' if done.returncode else 'is a range'}."
+        raise InputError([NO_COMMIT.at(revision, what, Origin(str(self.root)))])
 
     def tree(self, commit: str | None) -> Tree:
         """Every file of the estate at a commit, or (None) in the working tree."""
@@ -113,18 +112,23 @@ class Repository:
 
     def objects(self, names: Sequence[str]) -> dict[str, bytes]:
         """{name: content} of Git objects (`<id>` or `<commit>:<path>`); what is not there is left out."""
-        found: dict[str, bytes] = {}
-        for start in range(0, len(names), _PIPELINE):
-            some = names[start : start + _PIPELINE]
-            reader = self._reader_of(some)
-            found |= {name: content for name in some if (content := _answer(reader)) is not None}
-        return found
+        return {name: content for name, _, content in self._found(names)}
 
     def resolve(self, names: Sequence[str]) -> dict[str, str]:
         """{name: id} of the refs or revisions that lead to an object."""
-        lines = self.git("cat-file", "--batch-check=%(objectname)", stdin="".join(f"{n}\n" for n in names).encode())
-        found = zip(names, lines.decode(errors="replace").splitlines(), strict=True)
-        return {name: answer for name, answer in found if _COMMIT.fullmatch(answer)}
+        return {name: found for name, found, _ in self._found(names)}
+
+    def _found(self, names: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
+        """(name, id, content) of each object that is there."""
+        asked = [name for name in names if "\n" not in name]  # else it would be two
+        for start in range(0, len(asked), _PIPELINE):
+            some = asked[start : start + _PIPELINE]
+            reader = self._reader_of(some)
+            for name in some:
+                if (header := _HEADER.fullmatch(reader.readline())) is not None:
+                    content = reader.read(int(header[2]))
+                    reader.read(1)
+                    yield name, header[1].decode(), content
 
     def refs(self, *prefixes: str) -> dict[str, str]:
         """{name: id} of every ref below the prefixes."""
@@ -147,19 +151,20 @@ class Repository:
             self._reader = (os.getpid(), process)
         return self._reader[1]
 
-    def changed_in_worktree(self, paths: Sequence[str]) -> Callable[[], list[str]]:
+    @contextmanager
+    def changed_in_worktree(self, paths: Sequence[str]) -> Iterator[Callable[[], list[str]]]:
         """Starts to look for files at or below `paths` that the working tree has otherwise than HEAD, or has and
         Git does not know; call what it gives for the answer. Git looks at each file's time: that takes a while.
         """
         arguments = ("status", "--porcelain", "-z", "--untracked-files=all", "--no-renames", "--", *paths)
-        process = self._start(*arguments, stderr=subprocess.DEVNULL)
 
         def answer() -> list[str]:
             found = process.communicate()[0].decode(errors="surrogateescape").split("\0")
             prefix = self.git("rev-parse", "--show-prefix").decode().strip() if any(found) else ""
             return [entry[3:].removeprefix(prefix) for entry in found if entry]
 
-        return answer
+        with self._start(*arguments, stderr=subprocess.DEVNULL) as process:
+            yield answer
 
     def _start(self, *arguments: str, stdin: int | None = None, stderr: int | None = None) -> subprocess.Popen[bytes]:
         command = ["git", *_OPTIONS, *arguments]
@@ -211,12 +216,3 @@ def _authors(listing: str) -> dict[str, tuple[str, str]]:
 def _environment() -> dict[str, str]:
     """Ours, without what would turn Git to another repository than the estate's (a hook's variables)."""
     return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | _ENVIRONMENT
-
-
-def _answer(reader: IO[bytes]) -> bytes | None:
-    header = reader.readline().split()
-    if len(header) != 3:
-        return None
-    content = reader.read(int(header[2]))
-    reader.read(1)
-    return content

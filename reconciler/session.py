@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
@@ -12,6 +13,7 @@ from reconciler.checks import across
 from reconciler.errors import InputError, LedgerError, RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
+from reconciler.history import Repository
 from reconciler.holders import free
 from reconciler.ledger import OFFLINE, REFS, Ledger, Ledgers
 from reconciler.swap import Refs
@@ -193,12 +195,17 @@ class Session:
             found.setdefault(name, []).append(finding)
         return found
 
-    def differing(self) -> Callable[[], list[str]]:
-        """Asks which files of what is read the working tree has otherwise than HEAD, where HEAD is what is read.
 
-        Git answers while the rest goes on: call what this gives at the end.
-        """
-        if self.request.worktree or self.request.revision != "HEAD":
-            return list
-        tenants = [f"tenants/{name}" for name in self.request.tenants] or ["tenants"]
-        return self.estate.repository.changed_in_worktree(["reconciler.yaml", "domain-templates", *tenants])
+@contextmanager
+def differing(request: Request) -> Iterator[Callable[[], list[str]]]:
+    """Asks which files of what is read the working tree has otherwise than HEAD, where HEAD is what is read.
+
+    Git answers while the rest goes on: begin with it, and call what it gives at the end. Raises InputError.
+    """
+    if request.worktree or request.revision != "HEAD":
+        yield list
+        return
+    tenants = [f"tenants/{name}" for name in request.tenants] or ["tenants"]
+    paths = ["reconciler.yaml", "domain-templates", *tenants]
+    with Repository(request.root).changed_in_worktree(paths) as answer:
+        yield answer
