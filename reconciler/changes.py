@@ -154,7 +154,6 @@ class TenantPlan(NamedTuple):
     """Everything one tenant's plan says. `batches` hold the declared changes in the order they are made.
 
     `due` follows from lines reviewed earlier; where a declared change is of the same thing, it goes on from its aim.
-
     `tip` is the commit of the ledger it was made from; `unfinished` the intent found there; `locked` says who is at
     work (empty: nobody). `settled` are the ledger's lines that a look at the intent's claims moves, `made` those of
     the claims that were found made.
@@ -218,6 +217,7 @@ class Plan(NamedTuple):
     authors: Mapping[str, tuple[str, str]] = {}  # {file, or address of a removal: (commit, author)}
     differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
     worktree: bool = False  # the working tree was read, not the commit
+    resumes: str = ""  # the digest of the plan that a killed run left unfinished
 
 
 class Facts(NamedTuple):

@@ -20,20 +20,21 @@ from reconciler.checks import limits
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.errors import LedgerError, StalePlan
 from reconciler.handover import alone, gifts
-from reconciler.identities import together
+from reconciler.identities import begun, together
 from reconciler.journal import Run, identity
+from reconciler.ledger import REFS, Ledger
 from reconciler.pausing import going
 from reconciler.reach import reach
 from reconciler.removed import placed, removed
 from reconciler.results import Checked, Result, TenantResult
 from reconciler.review import tenant_digest
 from reconciler.rollout import left, roll_out, why
-from reconciler.session import Session, differing
+from reconciler.session import CHUNK, Session, differing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.findings import Finding
+    from reconciler.findings import Finding, Origin
     from reconciler.permit import Permit
     from reconciler.results import Rollback
     from reconciler.session import Request
@@ -67,9 +68,10 @@ def plan(request: Request) -> Plan:
 
         parts = _handed(session, session.over_tenants(job))
         across = session.across([found.tenant for outward, found in parts if outward])
+        in_turn = sorted((found for _, found in parts), key=lambda found: found.tenant)
         tenants = [
             found._replace(findings=in_order([*found.findings, *across.get(found.tenant, ())]))
-            for found in together(sorted((found for _, found in parts), key=lambda found: found.tenant))
+            for found in together(in_turn, _known(session, in_turn))
         ]
         limited = _limited(session, tenants)
         tenants = [
@@ -87,6 +89,7 @@ def plan(request: Request) -> Plan:
             authors=authors(session, tenants) | written,
             differing=tuple(differs()),
             worktree=request.worktree,
+            resumes=past.resumed(session.estate.repository, tenants),
         )
 
 
@@ -101,6 +104,20 @@ def _handed(session: Session, parts: list[tuple[bool, TenantPlan]]) -> list[tupl
     again = {found.tenant: (outward, found) for outward, found in (plan_some(session, asked) if asked else ())}
     both = (again.get(found.tenant, (outward, found)) for outward, found in parts)
     return [(outward, p._replace(findings=(*p.findings, *wrong.get(p.tenant, ())))) for outward, p in both]
+
+
+def _known(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, Origin]:
+    """{provider: where it stands} of what would be begun anew, though ledgers of tenants not asked for know it."""
+    fresh = begun(tenants) - session.estate.agency.data.get("released", {}).keys()
+    if not fresh or not session.request.tenants or "all" in session.request.enforce:
+        return {}
+    tips = {name: tip for name, tip in session.ledgers.both(())[REFS].items() if name not in session.names}
+    ledgers = session.ledgers.read(dict(list(tips.items())[:CHUNK]))
+    held = {name for ledger in ledgers.values() if isinstance(ledger, Ledger) for name in ledger.identities}
+    return {
+        name: session.estate.place(("providers", session.estate.agency.providers[name][0], name))
+        for name in fresh & held
+    }
 
 
 def _limited(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, list[Finding]]:

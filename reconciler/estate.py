@@ -213,6 +213,10 @@ class Estate:
         nobody = Tenant(Files(""))
         return [finding._replace(origin=self.located(nobody, finding.origin)) for finding in findings]
 
+    def place(self, path: tuple[str, ...]) -> Origin:
+        """Where something stands in reconciler.yaml."""
+        return self.located(Tenant(Files("")), Origin(agency_file.FILE, path))
+
     @cached_property
     def _shared_domains(self) -> dict[str, list[Finding]]:
         """{tenant: findings} for each domain that more than one tenant has a file for."""

@@ -21,7 +21,7 @@ from reconciler.errors import ProviderError
 from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.changes import Intent
     from reconciler.effects import Live
@@ -117,9 +117,19 @@ def meet(known: Mapping[str, str], seen: Mapping[str, str | ProviderError | None
     return Met(known, seen, frozenset() if facts.rebuilt else frozenset(others - released), released)
 
 
-def together(tenants: Sequence[TenantPlan]) -> list[TenantPlan]:
-    """The plans of a run: a system that one ledger knows otherwise is not begun anew for another tenant either."""
-    strange = {f.subject: f.origin for plan in tenants for f in plan.findings if f.code == OTHER_SYSTEM.code}
+def begun(tenants: Iterable[TenantPlan]) -> set[str]:
+    """The providers that have no identity, and would get one."""
+    return {name for plan in tenants for name in plan.takes if plan.identities.get(name) is None}
+
+
+def together(tenants: Sequence[TenantPlan], known: Mapping[str, Origin]) -> list[TenantPlan]:
+    """The plans of a run: a system that one ledger knows otherwise is not begun anew for another tenant either.
+
+    `known` are providers, with where they stand, that ledgers of tenants outside of this run know by an identity.
+    """
+    strange = {**known} | {
+        f.subject: f.origin for plan in tenants for f in plan.findings if f.code == OTHER_SYSTEM.code
+    }
     return [_kept_out(plan, {name: strange[name] for name in plan.takes & strange.keys()}) for plan in tenants]
 
 

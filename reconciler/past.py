@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from reconciler import canonical, journal
 from reconciler.errors import LedgerError
 from reconciler.ledger import INTENT, INTENT_FORMAT, Ledger, Ledgers
+from reconciler.review import sha256, tenant_digest
 from reconciler.swap import Commit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from reconciler.changes import TenantPlan
     from reconciler.history import Repository
     from reconciler.session import Session
 
@@ -84,6 +86,21 @@ def _verdict(change: Data, seen: Data | None) -> str:
     if seen is None or change["address"] in seen["unclear"]:
         return "not known"
     return "applied" if change["address"] in seen["made"] else "not applied"
+
+
+def resumed(repository: Repository, tenants: Sequence[TenantPlan]) -> str:
+    """The digest of the plan that a killed run was applying, put together from what it left; empty where none was.
+
+    What it finished has that digest in its outcome, what it began in its intent, and the rest is as it was.
+    """
+    begun = {plan.unfinished.run for plan in tenants if plan.unfinished}
+    if not begun:
+        return ""
+    done = {f"{plan.tip}:{journal.RUN}": plan.tenant for plan in tenants if plan.tip and not plan.changes}
+    said = [(done[name], _parsed(name, content)) for name, content in repository.objects(list(done)).items()]
+    finished = {tenant: run["digest"] for tenant, run in said if run["run"] in begun}
+    return sha256([[p.tenant, p.unfinished.digest if p.unfinished else finished.get(p.tenant, tenant_digest(p))]
+                   for p in tenants])  # fmt: skip
 
 
 def log(session: Session, limit: int) -> list[Data]:

@@ -52,8 +52,10 @@ class Permit(NamedTuple):
     def _by_digest(self, planned: Plan, tenant: TenantPlan) -> bool:
         if not tenant.changes or digest(planned.tenants) in self.digests or tenant_digest(tenant) in self.digests:
             return True
-        begun = tenant.unfinished
-        return begun is not None and begun.digest in self.digests and _left_of(begun, tenant)
+        begun, resumed = tenant.unfinished, bool(planned.resumes) and planned.resumes in self.digests
+        if begun is None:
+            return resumed
+        return (resumed or begun.digest in self.digests) and _left_of(begun, tenant)
 
     def _reviewed(self, tenant: TenantPlan) -> TenantPlan:
         """Of what the reviewed plans show of a tenant; of a tenant in none of them nothing."""

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler import holders, journal
 from reconciler.providers.zone_files import ZoneFiles
-from tests.estates import AGENCY, BOXES, accepts, codes, contoso, control, mail, make, northwind, summary
+from tests.estates import AGENCY, BOXES, accepts, codes, contoso, control, mail, make, northwind, summary, tenant
 
 REF = "refs/reconciler/tenants/northwind"
 FILE = ".reconciler-identity"
@@ -59,15 +59,15 @@ def refused(estate, *names, new=""):
     world = estate.world()
     plan = estate.run("plan", "--format", "json")
     assert plan.code == 3, plan.out
-    for tenant in plan.json["tenants"]:
-        found = [finding for finding in tenant["findings"] if finding["code"] == "PL306"]
+    for one in plan.json["tenants"]:
+        found = [finding for finding in one["findings"] if finding["code"] == "PL306"]
         assert [finding["subject"] for finding in found] == list(names)
         for finding in found:
             assert "`--enforce all`" in finding["detail"]
             assert f"`released: {{{finding['subject']}: REASON}}`" in finding["detail"]
             assert (finding["file"], finding["line"] > 1) == ("reconciler.yaml", True)
-        silent = [tenant["changes"], tenant["drift"], tenant["forgotten"], tenant["adopted"], tenant["unread"]]
-        assert tenant["tenant"] == new or not [
+        silent = [one["changes"], one["drift"], one["forgotten"], one["adopted"], one["unread"]]
+        assert one["tenant"] == new or not [
             item for part in silent for item in part if _address(item).partition(":")[0] in names
         ]
     done = estate.apply()
@@ -475,3 +475,18 @@ def test_a_ledger_without_identities_takes_the_one_it_meets(estate, there):
     else:
         assert known(estate) == {"mailhost": estate.sql("SELECT identity FROM reconciler_identity")[0][0]}
     assert settled(estate)
+
+
+def test_a_new_tenant_alone_begins_no_system_that_others_know(estate):
+    """`--tenant` of one that has no ledger: a missing database is not made while other ledgers know it."""
+    estate.database.rename(estate.root / "away")
+    fresh = tenant("newco") | {
+        path.replace("contoso", "newco"): text.replace("contoso", "newco") for path, text in contoso().items()
+    }
+    estate.write(fresh)
+    done = estate.apply("--tenant", "newco", "--yes")
+    assert (done.code, estate.database.exists()) == (3, False)
+    found = estate.plan("--tenant", "newco")["tenants"][0]
+    assert {f["code"] for f in found["findings"]} >= {"PL306"}
+    (estate.root / "away").rename(estate.database)
+    assert estate.apply("--tenant", "newco", "--yes").code == 0

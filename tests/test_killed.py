@@ -20,7 +20,7 @@ from contextlib import closing
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from tests.estates import ROOT, Estate, codes, dns, mail, make, northwind
+from tests.estates import BOXES, ROOT, Estate, codes, contoso, dns, mail, make, northwind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +139,33 @@ def test_a_first_apply_killed_anywhere(tmp_path: Path, record_property: Callable
     assert met["untouched"] >= 4
     assert met["begun"] >= 12
     assert met["noted"] >= 1
+
+
+def test_the_plans_digest_goes_on_after_a_kill(tmp_path: Path) -> None:
+    """Two tenants, killed at each boundary: the digest of the whole plan that was reviewed makes what is left of it."""
+    estate = make(tmp_path / "one" / "estate", northwind(), contoso())
+    digest = estate.plan()["digest"]
+    for number in count(1):
+        again = copied(estate, tmp_path / str(number))
+        if not killed(again, number):
+            break
+        assert again.apply("--digest", digest).code == 0, f"killed at boundary {number}"
+        assert again.run("plan", "--exit-code").code == 0
+        shutil.rmtree(again.root.parent)
+    assert number > 10
+
+
+def test_the_digest_of_a_killed_run_allows_no_more_than_that(tmp_path: Path) -> None:
+    """Git moved on since: what nobody reviewed under this digest is stale, in both tenants."""
+    estate = make(tmp_path / "one" / "estate", northwind(), contoso())
+    digest = estate.plan()["digest"]
+    assert killed(estate, 8)
+    assert begun(estate)
+    estate.write(mail({**BOXES, "new": "{owner: tom}"}, "aliases:\n  info: [jane]\n"))
+    done = {found["tenant"]: found["result"] for found in estate.apply("--digest", digest).json["tenants"]}
+    assert done["northwind"] == "stale"
+    for text in ("", "sha256:"):
+        assert estate.apply("--digest", text).code == 4
 
 
 def test_what_killed_runs_leave_is_swept_up(tmp_path: Path) -> None:
