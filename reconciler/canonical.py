@@ -79,6 +79,7 @@ def _check_a_label(text: str, label: str) -> None:
         raise ValueError(f"{text!r}: {label!r} is not a valid A-label ({error})") from None
 
 
+@lru_cache(maxsize=8192)
 def check_address(text: str, default_domain: str = "") -> str:
     """The canonical form of an address a person wrote. Raises ValueError saying what is wrong with it."""
     full = address(text, default_domain)

@@ -222,12 +222,13 @@ def _scopes(site: Site, found: Compiled) -> None:
 
 
 def _expand(site: Site, found: Compiled) -> None:
-    slots: dict[tuple[str, str], Resource] = {}
+    namespaces: dict[str, dict[str, Resource]] = {}
     for module in modules():
         kind: Kind = module.KIND
+        slots, slot = namespaces.setdefault(kind.namespace, {}), kind.slot
         for resource in module.expand(site):
             name = resource.address.name
-            other = slots.setdefault((kind.namespace, kind.slot(name)), resource)
+            other = slots.setdefault(slot(name), resource)
             if other is not resource and (kind.alone(name) or kinds()[other.address.kind].alone(other.address.name)):
                 _clash(site, kind, resource, other)
                 _clash(site, kind, other, resource)

@@ -116,10 +116,12 @@ def _mentions(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ..
     while todo:
         path, node = todo.pop()
         for key, value in node.items() if type(node) is dict else enumerate(node):
-            if type(value) is dict or type(value) is list:
+            kind = type(value)
+            if kind is str:
+                if key in _PEOPLE:
+                    yield (*path, key), key, value
+            elif kind is dict or kind is list:
                 todo.append(((*path, key), value))
-            elif key in _PEOPLE and type(value) is str:
-                yield (*path, key), key, value
 
 
 def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:
