@@ -196,34 +196,35 @@ def _answer(
 def spread(
     job: Callable[[Sequence[Item]], Answer], items: Sequence[Item], *, size: int, workers: int
 ) -> Iterator[Answer]:
-    """`job` over the items in chunks of `size`, in `workers` forked processes: they inherit, nothing is sent in."""
-    chunks = [items[start : start + size] for start in range(0, len(items), size)]
-    if workers < 2 or len(chunks) < 2:
+    """`job` over the items in chunks of `size`, in `workers` forked processes: each answer earns the next chunk."""
+    chunks = iter([items[start : start + size] for start in range(0, len(items), size)])
+    if workers < 2 or len(items) <= size:
         yield from map(job, chunks)
         return
     import multiprocessing
 
     context = multiprocessing.get_context("fork")
     pipes: dict[Connection, Any] = {}
-    for number in range(workers):
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(job, chunks[number::workers], theirs), daemon=True)
+    for _ in range(workers):
+        ours, theirs = context.Pipe()
+        ours.send(next(chunks, None))
+        process = context.Process(target=_work, args=(job, theirs), daemon=True)
         process.start()
         theirs.close()
         pipes[ours] = process
-    yield from _gather(pipes)
+    yield from _gather(pipes, chunks)
 
 
-def _work(job: Callable[[Sequence[Item]], Answer], chunks: Sequence[Sequence[Item]], pipe: Connection) -> None:
+def _work(job: Callable[[Sequence[Item]], Answer], pipe: Connection) -> None:
     try:
-        for chunk in chunks:
+        while (chunk := pipe.recv()) is not None:
             pipe.send((job(chunk), None))
     except BaseException:  # noqa: BLE001  (it is raised again where it can be seen)
         pipe.send((None, traceback.format_exc()))
     pipe.close()
 
 
-def _gather(pipes: dict[Connection, Any]) -> Iterator[Any]:
+def _gather(pipes: dict[Connection, Any], chunks: Iterator[Any]) -> Iterator[Any]:
     from multiprocessing.connection import wait
 
     try:
@@ -232,15 +233,16 @@ def _gather(pipes: dict[Connection, Any]) -> Iterator[Any]:
             for pipe in ready:
                 try:
                     answer, problem = pipe.recv()
-                except EOFError:
+                    if problem is not None:
+                        raise RuntimeError(f"a worker process failed:\n{problem}")
+                    pipe.send(next(chunks, None))
+                except (EOFError, ConnectionError):
                     process = pipes.pop(pipe)
                     process.join()
                     if process.exitcode != 0:
                         raise RuntimeError(f"a worker process ended with {process.exitcode}") from None
-                    continue
-                if problem is not None:
-                    raise RuntimeError(f"a worker process failed:\n{problem}")
-                yield answer
+                else:
+                    yield answer
     finally:
         for process in pipes.values():
             process.terminate()
