@@ -31,6 +31,8 @@ FOLDER = make_estate.CHECKOUT / "var" / "benchmarks"
 PEER = make_estate.CHECKOUT / "var" / "peer"
 TOOL = [sys.executable, "-m", "reconciler"]
 FULL_SIZE = (2_000, 10_000)
+# An installed tool finds its bytecode: where the shell forbids keeping it, each process would compile it anew.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Sample(NamedTuple):
@@ -64,7 +66,7 @@ def measure(command: list[str], cwd: Path) -> Sample:
     """Run to the end. Raises RuntimeError with what it printed when it fails."""
     with (FOLDER / "output.log").open("w+") as log:
         start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=cwd, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=cwd, env=ENVIRONMENT, stdout=log, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
