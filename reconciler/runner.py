@@ -1,10 +1,10 @@
-"""Performs effects: opens providers, reads and writes them, for many tenants at once, in processes where it pays."""
+"""Performs effects: opens providers, reads and writes them, for many tenants at once."""
 
 from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -15,8 +15,6 @@ from reconciler.errors import Conflict, ProviderError, ReconcilerError, Refused
 from reconciler.providers import _identity
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from reconciler.agency import Agency
     from reconciler.changes import Batch, TenantPlan
     from reconciler.model import Address, Resource, Scope, Value
@@ -191,58 +189,3 @@ def _answer(
     if isinstance(effect, Begin):
         return begun.get(effect.plan.tenant)
     return noted.get(effect.tenant)
-
-
-def spread(
-    job: Callable[[Sequence[Item]], Answer], items: Sequence[Item], *, size: int, workers: int
-) -> Iterator[Answer]:
-    """`job` over the items in chunks of `size`, in `workers` forked processes: each answer earns the next chunk."""
-    chunks = iter([items[start : start + size] for start in range(0, len(items), size)])
-    if workers < 2 or len(items) <= size:
-        yield from map(job, chunks)
-        return
-    import multiprocessing
-
-    context = multiprocessing.get_context("fork")
-    pipes: dict[Connection, Any] = {}
-    for _ in range(workers):
-        ours, theirs = context.Pipe()
-        ours.send(next(chunks, None))
-        process = context.Process(target=_work, args=(job, theirs), daemon=True)
-        process.start()
-        theirs.close()
-        pipes[ours] = process
-    yield from _gather(pipes, chunks)
-
-
-def _work(job: Callable[[Sequence[Item]], Answer], pipe: Connection) -> None:
-    try:
-        while (chunk := pipe.recv()) is not None:
-            pipe.send((job(chunk), None))
-    except BaseException:  # noqa: BLE001  (it is raised again where it can be seen)
-        pipe.send((None, traceback.format_exc()))
-    pipe.close()
-
-
-def _gather(pipes: dict[Connection, Any], chunks: Iterator[Any]) -> Iterator[Any]:
-    from multiprocessing.connection import wait
-
-    try:
-        while pipes:
-            ready: list[Any] = wait(list(pipes))
-            for pipe in ready:
-                try:
-                    answer, problem = pipe.recv()
-                    if problem is not None:
-                        raise RuntimeError(f"a worker process failed:\n{problem}")
-                    pipe.send(next(chunks, None))
-                except (EOFError, ConnectionError):
-                    process = pipes.pop(pipe)
-                    process.join()
-                    if process.exitcode != 0:
-                        raise RuntimeError(f"a worker process ended with {process.exitcode}") from None
-                else:
-                    yield answer
-    finally:
-        for process in pipes.values():
-            process.terminate()

@@ -16,6 +16,7 @@ from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.history import Repository
 from reconciler.holders import free
 from reconciler.ledger import OFFLINE, REFS, Ledger, Ledgers
+from reconciler.spread import spread
 from reconciler.swap import Refs
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Session:
         """The job's answers for all tenants asked for; in worker processes where there is enough to do."""
         workers = min(os.cpu_count() or 1, 8) if len(self.names) >= PARALLEL_TENANTS else 1
         answers: list[Answer] = []
-        for part in runner.spread(job, self.names, size=CHUNK, workers=workers):
+        for part in spread(job, self.names, size=CHUNK, workers=workers):
             answers += part
             self.request.progress(len(answers), len(self.names))
         return answers

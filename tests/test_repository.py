@@ -29,7 +29,7 @@ SHELL = (
     {"drafts", "past", "reach", "removed"},
     {"handover"},
     {"session"},
-    {"estate", "runner", "starter"},
+    {"estate", "runner", "spread", "starter"},
     {"seen"},
     {"journal", "offline", "tenant_files"},
     {"following", "swap"},
