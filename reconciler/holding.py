@@ -54,23 +54,33 @@ def _still_referred_to(changes: list[Change], there: Mapping[Address, Resource])
     """A removal of what something that stays still refers to waits (a domain with kept mailboxes in it)."""
     later: list[Waiting] = []
     while any(change.aim is None for change in changes):
-        after = _after(there, changes)
-        answered = {_ref(address) for address in after}
-        users = {ref: after[a] for a in sorted(after) for ref in kinds()[a.kind].refs(after[a]) if ref not in answered}
-        stuck = [change for change in changes if change.aim is None and _ref(change.address) in users]
+        near, anywhere = _users(_after(there, changes))
+        removals = [change.address for change in changes if change.aim is None]
+        users = {gone: near.get((gone.provider, _ref(gone))) or anywhere.get(_ref(gone)) for gone in removals}
+        stuck = {gone: user for gone, user in users.items() if user is not None}
         if not stuck:
             break
-        changes = [change for change in changes if change not in stuck]
-        for change in stuck:
-            why = f"still referred to by {users[_ref(change.address)].address}"
-            later.append(Waiting(change.address, "delete", None, why))
+        changes = [change for change in changes if change.address not in stuck]
+        later += [Waiting(gone, "delete", None, f"still referred to by {user}") for gone, user in stuck.items()]
     return changes, later
+
+
+def _users(after: Mapping[Address, Resource]) -> tuple[dict[tuple[str, Ref], Address], dict[Ref, Address]]:
+    """Who refers to what is not there: at its own provider, and anywhere.
+
+    What has moved answers everybody but who stays behind: kept mailboxes hold the domain they lie in.
+    """
+    there = {(address.provider, _ref(address)) for address in after}
+    answered = {ref for _, ref in there}
+    refs = [(address, ref) for address in sorted(after) for ref in kinds()[address.kind].refs(after[address])]
+    near = {(address.provider, ref): address for address, ref in refs if (address.provider, ref) not in there}
+    return near, {ref: address for address, ref in refs if ref not in answered}
 
 
 def _needing_what_is_gone(changes: list[Change], gone: AbstractSet[Address]) -> Held:
     """A change that needs something removed by hand, which no change puts back, waits for a person's word."""
     missing, later = {_ref(address): address for address in gone}, list[Waiting]()
-    while stuck := [(change, ref) for change in changes for ref in _refs(change) if ref in missing]:
+    while stuck := [(change, ref) for change in changes for ref in _needed(change, missing) if ref in missing]:
         for change, ref in stuck:
             if change in changes:
                 why = f"needs {missing[ref]}, which was removed by hand"
@@ -98,6 +108,13 @@ def _ref(address: Address) -> Ref:
 
 def _refs(change: Change) -> Sequence[Ref]:
     return () if change.aim is None else change.kind.refs(change.aim)
+
+
+def _needed(change: Change, missing: Mapping[Ref, Address]) -> Sequence[Ref]:
+    """What it refers to; what goes here needs what stands, or shall stand, under its name at another provider."""
+    own = _ref(change.address)
+    moves = change.aim is None and own in missing and missing[own].provider != change.address.provider
+    return (own,) if moves else _refs(change)
 
 
 def _after(there: Mapping[Address, Resource], changes: Sequence[Change]) -> dict[Address, Resource]:

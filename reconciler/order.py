@@ -2,6 +2,7 @@
 
     need      what a thing refers to is made before it, and goes after it
     slot      a place is vacated before it is taken (an address; a CNAME's label)
+    move      what goes at one provider is made at the other one first: two providers are two places
     barrier   a domain's MX points here only after its addresses are there; when Git wants no MX for it any more,
               its addresses go only after the MX is gone
 
@@ -35,6 +36,7 @@ CYCLE = Rule(
 )
 
 Key = tuple[str, str]
+Slot = tuple[str, str, str]  # provider, namespace, place
 
 
 def dependencies(changes: Sequence[Change]) -> dict[Address, set[Address]]:
@@ -52,16 +54,20 @@ def dependencies(changes: Sequence[Change]) -> dict[Address, set[Address]]:
 def unavoidable(changes: Sequence[Change]) -> dict[Address, set[Address]]:
     """{address: the changes without which it cannot be made at all}: no server would take it.
 
-    They make what it refers to, stop referring to it before it goes, or leave its place.
+    They make what it refers to, stop referring to it before it goes, make it elsewhere, or leave its place.
     """
     makers = {_ref(change.address): change.address for change in changes if _makes(change)}
     removers = {_ref(gone): change.address for change in changes if (gone := _leaves(change)) is not None}
     before: dict[Address, set[Address]] = {change.address: set() for change in changes}
+    moving = {ref for ref, old in removers.items() if ref in makers and makers[ref].provider != old.provider}
+    for ref in moving:
+        before[removers[ref]].add(makers[ref])
     for change in changes:
         aims, lives = _refs(change.aim), _refs(change.live)
         before[change.address] |= {makers[ref] for ref in aims if ref in makers}
         for ref in lives:
-            if ref in removers and ref not in aims | makers.keys() and removers[ref] not in before[change.address]:
+            stays = ref in aims or (ref in makers and ref not in moving)
+            if ref in removers and not stays and removers[ref] not in before[change.address]:
                 before[removers[ref]].add(change.address)
     for address, leaving in makes_room(changes).items():
         before[address] |= leaving
@@ -148,26 +154,33 @@ def _leaves(change: Change) -> Address | None:
     return change.was or (change.address if change.live is not None and change.aim is None else None)
 
 
-def _vacated(changes: Iterable[Change]) -> dict[tuple[str, str], list[Change]]:
-    """{(namespace, slot): the changes that leave it}."""
-    found: dict[tuple[str, str], list[Change]] = {}
+def _vacated(changes: Iterable[Change]) -> dict[Slot, list[Change]]:
+    """{slot: the changes that leave it}."""
+    found: dict[Slot, list[Change]] = {}
     for change in changes:
         left = change.address if change.aim is None or change.action == "retire" else change.was
         if left is not None:
-            found.setdefault((change.kind.namespace, change.kind.slot(left.name)), []).append(change)
+            found.setdefault(slot(left), []).append(change)
     return found
 
 
-def _slot_blockers(change: Change, vacated: Mapping[tuple[str, str], list[Change]]) -> set[Address]:
-    slot = (change.kind.namespace, change.kind.slot(change.address.name))
-    alone = change.kind.alone(change.address.name)
-    return {other.address for other in vacated.get(slot, ()) if alone or other.kind.alone(other.address.name)}
+def slot(address: Address) -> Slot:
+    """The place it takes at its provider."""
+    kind = kinds()[address.kind]
+    return address.provider, kind.namespace, kind.slot(address.name)
+
+
+def _slot_blockers(change: Change, vacated: Mapping[Slot, list[Change]]) -> set[Address]:
+    place, alone = slot(change.address), change.kind.alone(change.address.name)
+    return {other.address for other in vacated.get(place, ()) if alone or other.kind.alone(other.address.name)}
 
 
 def _mx_barrier(changes: Sequence[Change], before: dict[Address, set[Address]]) -> None:
     mx = [c for c in changes if c.kind.name == "record" and rtype(c.address.name) == "MX"]
+    made = {_ref(c.address) for c in mx if _makes(c)}
     for change in mx:
-        if label(change.address.name) != change.domain:
+        moves = change.aim is None and _ref(change.address) in made  # Git wants one still, at another provider
+        if label(change.address.name) != change.domain or moves:
             continue
         ours = [c for c in changes if c.domain == change.domain and c.kind.namespace in {"address", "domain"}]
         if change.aim is not None:

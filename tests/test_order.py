@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from reconciler import order
 from reconciler.changes import TenantPlan
+from reconciler.holding import hold_back
 from reconciler.kinds import dkim_key
 from reconciler.model import Address, Scope
 from reconciler.order import batches, cycle, dependencies
@@ -55,6 +56,7 @@ A, B = "a.example", "b.example"
 HOME, OTHER = domain(A), domain(B)
 JANE, TOM = mailbox(f"jane@{A}"), mailbox(f"tom@{A}")
 MX = record(f"MX/{A}", "10 mx.agency.example.")
+OUT = "crm@vendor.example"
 
 
 def seeds() -> Iterator[random.Random]:
@@ -266,6 +268,56 @@ def test_what_is_still_needed_waits() -> None:
         (f"info@{B}", "delete", f"still referred to by {foreign.address}"),
         (B, "delete", f"still referred to by mailhost:mailbox/max@{B}"),
     ]
+
+
+# ---------------------------------------------------------------------- another provider
+
+
+def moved(found: Resource, provider: str = "second") -> Resource:
+    """The same at another provider."""
+    return found._replace(address=found.address._replace(provider=provider))
+
+
+def test_what_changes_its_provider_is_made_there_first() -> None:
+    """There is no moment without it: two providers are two places, also for a CNAME, which stands alone."""
+    www = record(f"CNAME/www.{A}", "web.example.")
+    changes = [made for found in (MX, www) for made in (change(found, None), change(None, moved(found)))]
+    always(changes, (moved(MX), MX), (moved(www), www))
+    other = thing("record", f"A/www.{A}", values=["192.0.2.1"])
+    assert dependencies([change(www, None), change(None, moved(other))])[moved(other).address] == set()
+
+
+def test_the_old_place_is_cleared_from_its_users_down() -> None:
+    """At the old provider too what refers goes before what it refers to."""
+    info, fax = alias(f"info@{A}", OUT), alias(f"fax@{A}", f"info@{A}")
+    changes = [made for found in (HOME, info, fax) for made in (change(found, None), change(None, moved(found)))]
+    always(changes, (moved(HOME), moved(info)), (moved(info), moved(fax)), (fax, info), (info, HOME), (moved(fax), fax))
+
+
+def test_an_mx_that_moves_is_no_barrier() -> None:
+    """Mail goes on, so no address waits for the old one to go: an alias may become a box at the same time."""
+    box = mailbox(f"info@{A}")
+    changes = [change(MX, None), change(None, moved(MX)), change(alias(f"info@{A}", OUT), None), change(None, box)]
+    always(changes, (box, moved(MX)), (moved(MX), MX))
+
+
+def test_kept_mail_holds_its_domain_at_the_old_provider() -> None:
+    """The domain stands at the new one already; where a mailbox is kept it stays until that is purged."""
+    kept = retired(JANE)
+    there = {found.address: found for found in (HOME, kept)}
+    rest, later, _ = hold_back([change(HOME, None), change(None, moved(HOME))], there, frozenset(), frozenset())
+    assert [made.address for made in rest] == [moved(HOME).address]
+    assert [(found.address, found.why) for found in later] == [(HOME.address, f"still referred to by {kept.address}")]
+
+
+def test_what_cannot_be_made_there_stays_here() -> None:
+    """Removed by hand there, or waiting for what was: it does not go here meanwhile."""
+    going = change(MX, None)
+    rest, later, _ = hold_back([going], {MX.address: MX}, {moved(MX).address}, frozenset())
+    assert (rest, [found.address for found in later]) == ([], [MX.address])
+    rest, later, todo = hold_back([going, change(None, moved(MX))], {MX.address: MX}, frozenset(), {"second"})
+    assert (rest, [found.address for found in later]) == ([], [MX.address])
+    assert [made.address for made in todo] == [moved(MX).address]
 
 
 # ---------------------------------------------------------------------- barrier

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from reconciler.errors import Refused
+from reconciler.providers.memory import Memory
 from tests.estates import (
     AGENCY,
     BOXES,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from reconciler.changes import Batch
     from tests.estates import Estate, Files
 
 MEMORY = AGENCY.replace(
@@ -882,20 +885,37 @@ def test_records_go_to_another_provider(second: Estate) -> None:
     names = {name for _, _, name in made}
     assert len(names) == 3
     assert made == {("second", "create", name) for name in names} | {("zones", "delete", name) for name in names}
-    accept = accepting("PL219", "northwind.example")
-    second.applied({path: text.replace("accept:", "dns: second\naccept:") for path, text in accept.items()})
+    second.applied({})
     there = json.loads((second.root / "var/second.json").read_text())["things"]
     assert {thing[1] for thing in there} == names
     assert not any(address.startswith("zones:") for address in [*ledgers(second), *World(second).things()])
     assert calm(second)
 
 
-@pytest.mark.xfail(reason="what goes here comes first in order, and the MX that goes is refused (PL219)")
 def test_records_are_made_there_before_they_go_here(second: Estate) -> None:
-    """There is no moment without them, so nobody has to accept that the MX would go."""
+    """There is no moment without them, so nobody has to accept that the MX would go; to the null MX is no move."""
     run = second.run("plan", "--format", "json")
     assert [c["action"] for c in run.json["tenants"][0]["changes"]] == ["create"] * 3 + ["delete"] * 3
     assert run.code == 0
+    none = "{name: '@', type: MX, mode: replace, values: ['0 .'], reason: no mail}"
+    second.write({**dns(f"records:\n  - {none}\n"), **mail({}, "")})
+    assert "PL219" in codes(second.one()["findings"])
+
+
+def test_records_that_cannot_be_made_there_stay_here(second: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other provider fails: what waits for it is skipped, nothing goes."""
+    write, before = Memory.apply, World(second).things()
+
+    def fail(provider: Memory, batch: Batch) -> Any:
+        if batch.provider == "second":
+            raise Refused("second: the disk is full")
+        return write(provider, batch)
+
+    monkeypatch.setattr(Memory, "apply", fail)
+    done = second.apply()
+    assert (done.code, World(second).things()) == (1, before)
+    why = {item["why"] for item in done.json["tenants"][0]["not_done"]}
+    assert len([text for text in why if "skipped: it needs second:record/" in text]) == 3
 
 
 RELEASED = "mailhost:alias/info@northwind.example"

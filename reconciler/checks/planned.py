@@ -8,6 +8,7 @@ from reconciler.diff import TAKEOVER
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import dkim_key, kinds
 from reconciler.model import Address
+from reconciler.order import Slot, slot
 from reconciler.wording import shown, visible
 
 if TYPE_CHECKING:
@@ -86,21 +87,16 @@ def _takeovers(changes: Iterable[Change]) -> Iterator[Finding]:
 
 
 def _occupied(changes: Iterable[Change], unmanaged: Iterable[Resource]) -> Iterator[Finding]:
-    taken: dict[tuple[str, str, str], list[Address]] = {}
+    taken: dict[Slot, list[Address]] = {}
     for resource in unmanaged:
-        taken.setdefault(_slot(resource.address), []).append(resource.address)
+        taken.setdefault(slot(resource.address), []).append(resource.address)
     for change in changes:
         if change.action not in {"create", "restore", "rename"}:
             continue
-        for other in taken.get(_slot(change.address), ()):
+        for other in taken.get(slot(change.address), ()):
             both = (change.address, other)
             if change.address != other and any(kinds()[a.kind].alone(a.name) for a in both):
                 yield OCCUPIED.at(str(change.address), f"{other} is there.", change.origin or Origin(""))
-
-
-def _slot(address: Address) -> tuple[str, str, str]:
-    kind = kinds()[address.kind]
-    return address.provider, kind.namespace, kind.slot(address.name)
 
 
 def _drift(compared: Compared) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
         origin = Origin(f"tenants/{tenant}/domains/{domain}.yaml", line=1, column=1)
         yield DOMAIN_GONE.at(domain, f"{len(some)} of its things, first {some[0].address}.", origin)
     for change in going:
-        if change.domain not in {*gone, *retiring} and _is_mx(change):
+        if change.domain not in {*gone, *retiring} and _is_mx(change) and not _stands_elsewhere(change, compared):
             yield LAST_MX.at(change.domain, f"{change.address} would be removed.", _origin(change))
     for change in compared.changes:
         if _is_mx(change) and change.live is not None and change.aim is not None and change.aim.get("values") == NULL:
@@ -51,6 +51,12 @@ def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
 def _is_mx(change: Change) -> bool:
     name = change.address.name
     return change.kind.name == "record" and rtype(name) == "MX" and label(name) == change.domain
+
+
+def _stands_elsewhere(change: Change, compared: Compared) -> bool:
+    """Whether Git declares an MX of that name at another provider, where it is made before this one goes."""
+    same = (r for a, r in compared.state.items() if (a.kind, a.name) == (change.address.kind, change.address.name))
+    return any(resource.get("values") != NULL for resource in same)
 
 
 def _last_box(domain: str, going: list[Change], compared: Compared) -> Iterator[Finding]:
