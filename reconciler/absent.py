@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.findings import Rule
 from reconciler.kinds._record_sets import record_name
+from reconciler.kinds.record import lenient, rtype
 from reconciler.model import Address
 
 if TYPE_CHECKING:
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 BOTH = Rule("IN234", "error", "Declared, and named as one that must not exist", "Take one of the two out.")
 
 
-def named_absent(site: Site, state: State) -> tuple[dict[Address, str], dict[Address, set[str]]]:
-    """({address: its domain} of what must not exist, {address: values that must not stand in it})."""
-    whole: dict[Address, str] = {}
-    values: dict[Address, set[str]] = {}
+def named_absent(site: Site, state: State) -> tuple[set[Address], dict[Address, frozenset[str]]]:
+    """(addresses that must not exist, {address: the only values of it that must not})."""
+    whole: set[Address] = set()
+    values: dict[Address, frozenset[str]] = {}
     for address, said, origin in _named(site):
-        declared = state[address].get("values") if address in state and "value" in said else (said.get("value"),)
-        if address in state and said.get("value") in declared:
+        value = lenient(rtype(address.name), said["value"]) if "value" in said else None
+        if address in state and (value is None or value in state[address].get("values")):
             site.report(BOTH.at(str(address), "It is declared too.", origin))
-        elif "value" in said:
-            values.setdefault(address, set()).add(said["value"])
+        elif value is not None:
+            values[address] = values.get(address, frozenset()) | {value}
         else:
-            whole[address] = site.domain
-    return whole, values
+            whole.add(address)
+    return whole, {address: some for address, some in values.items() if address not in whole}
 
 
 def _named(site: Site) -> Iterator[tuple[Address, Mapping[str, Any], Origin]]:

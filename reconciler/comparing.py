@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler import canonical
 from reconciler.changes import Change, Facts, Step, Unread, Waiting
 from reconciler.checks.dns import holder
-from reconciler.diff import compare, resolve
+from reconciler.diff import resolve
 from reconciler.dues import accepted, as_applied, divided
 from reconciler.errors import ProviderError
 from reconciler.kinds import kinds
@@ -16,7 +16,7 @@ from reconciler.model import Address, Computed, Entry, Resource, Scope, Value, r
 from reconciler.parts import known
 from reconciler.renames import renamed, renames
 from reconciler.rules import quieted
-from reconciler.stale import removing_stale, without_stale
+from reconciler.stale import compare_apart
 from reconciler.thing import Context, Outcome, Thing
 
 if TYPE_CHECKING:
@@ -105,16 +105,13 @@ class _Comparing:
         context = self._context(address, domain, live)
         said = as_applied(git, entry, address, self._compiled.tenant) if why and entry else git
         kind = kinds()[address.kind]
-        whole, live = live, without_stale(live, self._compiled.stale.get(address))
-        outcome = compare(kind, address, said, resolve(said, self._lookup), live, entry, context)
+        outcome = compare_apart(kind, address, said, resolve(said, self._lookup), live, entry, context)
         enforced = bool(outcome.drift) and self._enforced(address, domain)
         if why or enforced:
             context = context._replace(enforce=enforced)
-            full = compare(kind, address, git, resolve(git, self._lookup), live, entry, context)
+            full = compare_apart(kind, address, git, resolve(git, self._lookup), live, entry, context)
             outcome, due = divided(outcome, full, why)
             self._draft.due += [change._replace(tenant=self._compiled.tenant) for change in due]
-        if whole is not None and whole is not live:
-            outcome = removing_stale(outcome, kind, git, whole, live, entry)
         if old is not None:
             assert git is not None and live is not None and entry is not None
             outcome = renamed(outcome, Thing(kind, address, git, git, live, entry, context), old)
@@ -132,7 +129,8 @@ class _Comparing:
         """Nearly always one of a few: made once."""
         context = self._kept_for(domain) if address.kind == "mailbox" else self._plain
         if address in self._compiled.absent:
-            context = context._replace(absent=True, home=domain)
+            stale = self._compiled.stale.get(address, frozenset())
+            context = context._replace(absent=not stale, stale=stale, home=domain)
         if str(address) in self._quiet:
             context = context._replace(quiet=frozenset(accepted(address, live, self._quiet[str(address)])))
         rules = self._compiled.rules

@@ -69,7 +69,7 @@ class Compiled:
     rules: Rules = field(default_factory=Rules)
     ended: dict[Address, str] = field(default_factory=dict)
     absent: dict[Address, str] = field(default_factory=dict)
-    stale: dict[Address, set[str]] = field(default_factory=dict)
+    stale: dict[Address, frozenset[str]] = field(default_factory=dict)
     observe: dict[tuple[str, str], str] = field(default_factory=dict)
     observe_gone: str | None = None
 
@@ -87,9 +87,11 @@ def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> 
         for site in _site(files, stem, boxes, agency, render, today, found):
             _scopes(site, found)
             _expand(site, found)
-            absent, stale = named_absent(site, found.state)
-            found.absent |= absent
+            whole, stale = named_absent(site, found.state)
+            found.absent |= dict.fromkeys([*whole, *stale], site.domain)
             found.stale |= stale
+            for address in stale.keys() & found.state.keys():
+                found.state[address] = found.state[address].having(without=tuple(sorted(stale[address])))
     return found
 
 

@@ -30,6 +30,7 @@ class Context(NamedTuple):
     early: str | None = None  # the day from which Git lets it be purged sooner
     quiet: frozenset[str] = frozenset()  # attributes whose live value is accepted
     home: str = ""  # the domain of what is on no side
+    stale: frozenset[str] = frozenset()  # values of it that Git names as ones that must not exist
 
 
 class Outcome(NamedTuple):

@@ -72,7 +72,7 @@ def _kept_longer(base: Entry, keep: int | None) -> Entry:
 
 def _must_not_exist(thing: Thing) -> Outcome:
     entry = Entry(said={}, domain=thing.domain(), absent=True, commit=thing.context.commit)
-    noted = thing.base is not None and thing.base.absent
+    noted = thing.base is not None and thing.base.absent and not thing.base.said
     if thing.live is None:  # row 24
         return Outcome() if noted else Outcome(step=Step(thing.address, "settle", entry))
     if not noted:  # row 25

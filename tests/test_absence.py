@@ -85,6 +85,97 @@ def test_a_stale_value_nobody_declares_goes_alone(estate):
     assert changes(estate.one()) == []
 
 
+STALE = 'absent:\n  - {name: x, type: TXT, value: "gone=1", reason: left over}\n'
+X = "zones:record/TXT/x.northwind.example"
+TWO = f'{STALE}  - {{name: x, type: TXT, value: "more=1", reason: left over}}\n'
+
+
+def told(found):
+    """What a plan says of drift: where, of which part, and of which risk."""
+    return [(d["address"], d["field"], d["risk"]) for d in found["drift"]]
+
+
+def quiet(estate):
+    """Whether nothing is left: another plan has no changes, and another apply moves no ledger."""
+    tips = estate.git("for-each-ref", "refs/reconciler")
+    found, done = estate.one(), estate.apply()
+    return (changes(found), found["forgotten"], done.code, estate.git("for-each-ref", "refs/reconciler")) == (
+        [], [], 0, tips,
+    )  # fmt: skip
+
+
+def test_a_stale_value_that_comes_back_is_drift(estate):
+    """It was taken out once; back again it is reported by name, and goes when somebody says so. Neighbours stay."""
+    estate.edit_zone("", 'x 3600 IN TXT "gone=1"\nx 3600 IN TXT "stays=1"')
+    estate.applied(dns(STALE))
+    assert quiet(estate)
+    estate.edit_zone('"stays=1"', '"stays=1"\nx 3600 IN TXT "gone=1"')
+    found = estate.one()
+    assert (changes(found), due(found), told(found)) == ([], [], [(X, "exists", "high")])
+    assert "gone=1 is there again" in next(f["detail"] for f in found["findings"] if f["subject"] == X)
+    assert quiet(estate)
+    assert due(estate.one("--enforce", X)) == [(X, "delete", "drift")]
+    assert estate.apply("--yes", "--enforce", X).code == 0
+    assert ("gone=1" in estate.zone().read_text(), "stays=1" in estate.zone().read_text()) == (False, True)
+    assert (told(estate.one()), quiet(estate)) == ([], True)
+
+
+def test_a_stale_value_that_was_never_there_is_noted(estate):
+    """Rows 24 and 27: the ledger notes the absence, so what comes later is drift; named no more, it is nobody's."""
+    estate.applied(dns(STALE))
+    assert quiet(estate)
+    estate.edit_zone("", 'x 3600 IN TXT "gone=1"')
+    assert told(estate.one()) == [(X, "exists", "high")]
+    estate.applied(dns())
+    found = estate.one()
+    assert (changes(found), told(found), found["unmanaged"]["counted"]) == ([], [], {"TXT": 1})
+
+
+def test_one_stale_value_comes_back_and_another_is_new(estate):
+    """Git moved on what must not stand there: both go, as declared; so does all when the whole set must go."""
+    estate.applied(dns(STALE))
+    estate.edit_zone("", 'x 3600 IN TXT "gone=1"\nx 3600 IN TXT "more=1"')
+    estate.write(dns(TWO))
+    (change,) = estate.one()["changes"]
+    assert (change["action"], change["fields"]["values"]["from"]) == ("delete", ["gone=1", "more=1"])
+    assert (told(estate.one()), estate.apply().code, quiet(estate)) == ([], 0, True)
+    estate.edit_zone("", 'x 3600 IN TXT "other=1"')
+    estate.write(dns("absent:\n  - {name: x, type: TXT, reason: left over}\n"))
+    assert changes(estate.one()) == [(X, "delete")]
+    assert (estate.apply().code, quiet(estate), "other=1" in estate.zone().read_text()) == (0, True, False)
+    estate.applied(dns(STALE))
+    estate.edit_zone("", 'x 3600 IN TXT "gone=1"')
+    assert (changes(estate.one()), told(estate.one())) == ([], [(X, "exists", "high")])
+
+
+@pytest.mark.parametrize("value", ["gone=1", "v=spf1 include:old.example -all"])
+def test_a_stale_value_beside_ours_comes_back(estate, value):
+    """In a set that Git declares the values have drifted; a change of ours leaves it alone until it is put back."""
+    stale = f'absent:\n  - {{name: "@", type: TXT, value: "{value}", reason: old}}\n'
+    estate.applied(dns(stale))
+    assert quiet(estate)
+    estate.edit_zone("", f'@ 3600 IN TXT "{value}"')
+    found = estate.one()
+    assert (changes(found), told(found)) == ([], [(SPF, "values", "high")])
+    assert (found["drift"][0]["live"], quiet(estate)) == (sorted([*found["drift"][0]["git"], value]), True)
+    estate.write(dns(f"with: {{senders: ['include:new.example']}}\n{stale}"))
+    assert changes(estate.one()) == [(SPF, "update")]
+    assert (estate.apply().code, quiet(estate)) == (0, True)
+    assert (value in estate.zone().read_text(), "new.example" in estate.zone().read_text()) == (True, True)
+    assert due(estate.one("--enforce", "all")) == [(SPF, "update", "drift")]
+    assert estate.apply("--yes", "--enforce", "all").code == 0
+    assert (value in estate.zone().read_text(), told(estate.one()), quiet(estate)) == (False, [], True)
+
+
+def test_a_stale_value_lifts_no_other_refusal(estate):
+    """What else of the set is not ours yet still needs its own word."""
+    address = "zones:record/TXT/y.northwind.example"
+    estate.edit_zone("", 'y 3600 IN TXT "v=spf1 ~all"\ny 3600 IN TXT "gone=1"')
+    records = "records:\n  - {name: y, type: TXT, values: ['v=spf1 -all']}\n"
+    estate.write(dns(f"{records}{STALE.replace('name: x', 'name: y')}"))
+    assert (changes(estate.one()), estate.run("plan").code) == ([(address, "update")], 3)
+
+
 # ---------------------------------------------------------------------- released
 
 

@@ -327,7 +327,7 @@ SAID = {
     "alias": (of("domain", "alias", "forward") | keys("domain", "properties", "catch_all"), {"keep_copy"}, {}),
     "dkim_key": (of("dns", "dkimKey"), set(), {}),
     "dkim_signing": ({"sign"}, set(), {"selectors": "sign"}),
-    "record": (of("dns", "record"), {"name", "type", "mode"}, {}),
+    "record": (of("dns", "record") | {"absent"}, {"name", "type", "mode"}, {"without": "absent"}),
 }
 
 
@@ -342,6 +342,7 @@ def test_schemas_and_tables_speak_of_the_same_things(kind):
 def test_the_keys_named_here_stand_in_the_schemas():
     """What this test calls a key of a file is one."""
     assert {"owner", "alias_of"} <= keys("domain")
+    assert "absent" in keys("dns")
     assert {"sign", "keys", "overlap"} == keys("dns", "properties", "dkim")
 
 

@@ -1054,7 +1054,6 @@ def test_a_domains_files_are_gone(estate: Estate) -> None:
 # ---------------------------------------------------------------------- beside the rows
 
 
-@pytest.mark.xfail(reason="of a single value the ledger notes no absence: back again, it is deleted as declared")
 def test_a_single_value_that_comes_back_is_drift(estate: Estate) -> None:
     """Row 26 for one value of a TXT set that Git names absent."""
     address = "zones:record/TXT/x.northwind.example"

@@ -104,12 +104,20 @@ def _drift(compared: Compared) -> Iterator[Finding]:
         git, entry = compared.state.get(drift.address), compared.base.get(drift.address)
         origin = git.origin if git is not None else Origin(entry.file, line=entry.line) if entry else None
         what = f"`{drift.field}` is {_of(drift, drift.live)}, Git says {_of(drift, drift.git)} (risk: {drift.risk})."
-        if drift.field == "exists" and drift.git is True:
-            what = f"It was removed by hand, and Git declares it (risk: {drift.risk})."
+        if drift.field == "exists":
+            what = f"{_existence(drift, entry, compared.there)} (risk: {drift.risk})."
         found = DRIFT.at(str(drift.address), what, origin or Origin(""))
         if drift.accepted is not None:
             found = found._replace(severity="info", detail=f"Accepted by {drift.accepted[0]}. {found.detail}")
         yield found
+
+
+def _existence(drift: Drift, entry: Entry | None, there: State) -> str:
+    if drift.git is True:
+        return "It was removed by hand, and Git declares it"
+    stale = entry.said.get("without", ()) if entry is not None else ()
+    back = [value for value in stale if value in there[drift.address].get("values")]
+    return f"{shown('values', tuple(back)) if back else 'It'} is there again, and Git says that it must not exist"
 
 
 def _of(drift: Drift, value: Value) -> str:

@@ -105,12 +105,12 @@ def check_value(type_: str, text: str) -> str:
 
 def _values(name: str, values: Value) -> Value:
     type_ = rtype(name)
-    return _ordered(value if isinstance(value, Computed) else _lenient(type_, value) for value in values)
+    return _ordered(value if isinstance(value, Computed) else lenient(type_, value) for value in values)
 
 
 @lru_cache(maxsize=16384)  # most values are the same for all domains: the template's
-def _lenient(type_: str, text: str) -> str:
-    """Live data is compared whatever it is: what has no canonical form stands for itself."""
+def lenient(type_: str, text: str) -> str:
+    """The form in which live data is compared, whatever it is: what has no canonical form stands for itself."""
     try:
         return FORMS[type_](text) if type_ in FORMS else text
     except ValueError:
@@ -162,6 +162,7 @@ KIND = Kind(
         ),
         Attribute("ttl"),
         Attribute("reason", local=True),
+        Attribute("without", local=True),  # values that must not stand in it, whoever put them there
     ),
 )
 
