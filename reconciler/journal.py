@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.effects import Record
     from reconciler.errors import ReconcilerError
     from reconciler.history import Repository
+    from reconciler.model import Address, Resource
 
 RUN, RUN_FORMAT = "run.json", "reconciler.run/1"
 LEASE = 120  # seconds without a sign of life after which a holder counts as gone
@@ -62,11 +63,12 @@ class Journal:
         self._plans = {plan.tenant: plan for plan in plans}
         self._tips = {plan.tenant: plan.tip for plan in plans}
         self._held: set[str] = set()
+        self._told: dict[Address, tuple[Resource | None, Data]] = {}  # what an intent says of a change, and its aim
         self._signed = 0.0  # when the refs of what is held moved last, on this process's clock
 
     def begin(self, plans: Sequence[TenantPlan]) -> dict[str, ReconcilerError]:
         """Write the intents of plans that change something: {tenant: why it is not ours to change now}."""
-        found = self._ledgers.read({plan.tenant: plan.tip for plan in plans})
+        found = self._ledgers.read({plan.tenant: plan.tip for plan in plans}, FILE)
         unread = {tenant: ledger for tenant, ledger in found.items() if isinstance(ledger, LedgerError)}
         known = [(plan, ledger) for plan in plans if isinstance(ledger := found[plan.tenant], Ledger)]
         refused = self._write(
@@ -86,7 +88,7 @@ class Journal:
 
     def record(self, records: Sequence[Record]) -> dict[str, ReconcilerError]:
         """Write what came of it: {tenant: why that is not noted}; then the intent stays, and the next run looks."""
-        ledgers = self._ledgers.read({record.tenant: self._tips[record.tenant] for record in records})
+        ledgers = self._ledgers.read({record.tenant: self._tips[record.tenant] for record in records}, FILE)
         found: dict[str, ReconcilerError] = {}
         commits: list[Commit] = []
         for record in records:
@@ -163,6 +165,13 @@ class Journal:
         }
 
     def _change(self, change: Change) -> Data:
+        """What is said of a change; an outcome says it as the intent did, but for what was known only afterwards."""
+        known = self._told.get(change.address)
+        if known is None or known[0] is not change.aim:
+            known = self._told[change.address] = change.aim, self._described(change)
+        return known[1]
+
+    def _described(self, change: Change) -> Data:
         shown = data.change(change, self._run.authors)
         return {
             key: shown[key] for key in ("address", "action", "was", "reason", "fields", "origin", "revert", "loses")

@@ -81,9 +81,9 @@ class Ledgers:
         found = [_read(tenant, tip, content, None) for content in contents.values()]
         return [ledger.entries for ledger in found if isinstance(ledger, Ledger)]
 
-    def read(self, tips: Mapping[str, str | None]) -> dict[str, Ledger | LedgerError]:
-        """{tenant: its ledger as of the tip given, or why it cannot be read}."""
-        names = [f"{tip}:{file}" for tip in tips.values() if tip is not None for file in (FILE, INTENT)]
+    def read(self, tips: Mapping[str, str | None], *files: str) -> dict[str, Ledger | LedgerError]:
+        """{tenant: its ledger as of the tip given, or why it cannot be read}; of `FILE` alone it is without intent."""
+        names = [f"{tip}:{file}" for tip in tips.values() if tip is not None for file in files or (FILE, INTENT)]
         contents = self._repository.objects(names)
         return {
             tenant: _read(tenant, tip, contents.get(f"{tip}:{FILE}"), contents.get(f"{tip}:{INTENT}"))
