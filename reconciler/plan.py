@@ -8,7 +8,7 @@ from __future__ import annotations
 from graphlib import CycleError
 from typing import TYPE_CHECKING
 
-from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged
+from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Waiting
 from reconciler.checks import limits, planned, removals
 from reconciler.checks.planned import Compared
 from reconciler.claims import Settled, settle
@@ -92,6 +92,7 @@ def plan_tenant(
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, draft.todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later
+    _leave_occupied(draft)
     draft.due = _hold_due(draft, there, gone, facts)
     compared = compared._replace(changes=draft.changes)
     removed = limits.taken(compared, _not_in_stages(draft.steps, compiled, base), read, facts)
@@ -129,6 +130,13 @@ def _whole(
 
 
 # ---------------------------------------------------------------------- holding back, ordering
+
+
+def _leave_occupied(draft: Draft) -> None:
+    """What is to be put back where somebody has put something else meanwhile waits for a person's word."""
+    taken = {change.address: other for change, other in planned.occupied(draft.due, draft.unmanaged)}
+    draft.later += [Waiting(a, "create", None, f"its place is taken by {taken[a]}") for a in sorted(taken)]
+    draft.due = [change for change in draft.due if change.address not in taken]
 
 
 def _hold_due(

@@ -195,6 +195,21 @@ def test_what_was_removed_by_hand_is_made_again(estate):
     assert estate.one()["drift"] == []
 
 
+def test_what_is_put_back_waits_where_something_else_was_put(estate):
+    """A mailbox removed by hand, an alias by hand on its name: whose mail that is, a person says; the rest goes on."""
+    estate.applied({})
+    estate.sql("DELETE FROM mailbox WHERE username = 'tom@northwind.example'")
+    estate.sql("DELETE FROM alias WHERE address = 'tom@northwind.example'")
+    estate.redirect("tom", "jane@northwind.example")
+    redirect(estate)
+    found = estate.one("--enforce", "all")
+    assert due(found) == [(INFO, "update", "drift")]
+    assert [(w["address"], w["why"]) for w in found["later"]] == [
+        (TOM, "its place is taken by mailhost:alias/tom@northwind.example")
+    ]
+    assert estate.apply("--yes", "--enforce", "all").code == 0
+
+
 def test_declared_and_drifted_parts_are_kept_apart(estate):
     """Truth table, parts row 18: the declared part is a change, the other is due; made together they are one."""
     estate.applied({})

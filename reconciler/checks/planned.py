@@ -87,6 +87,12 @@ def _takeovers(changes: Iterable[Change]) -> Iterator[Finding]:
 
 
 def _occupied(changes: Iterable[Change], unmanaged: Iterable[Resource]) -> Iterator[Finding]:
+    for change, other in occupied(changes, unmanaged):
+        yield OCCUPIED.at(str(change.address), f"{other} is there.", change.origin or Origin(""))
+
+
+def occupied(changes: Iterable[Change], unmanaged: Iterable[Resource]) -> Iterator[tuple[Change, Address]]:
+    """(change, what is there) where something unmanaged stands in the place that is to be taken."""
     taken: dict[Slot, list[Address]] = {}
     for resource in unmanaged:
         taken.setdefault(slot(resource.address), []).append(resource.address)
@@ -96,7 +102,7 @@ def _occupied(changes: Iterable[Change], unmanaged: Iterable[Resource]) -> Itera
         for other in taken.get(slot(change.address), ()):
             both = (change.address, other)
             if change.address != other and any(kinds()[a.kind].alone(a.name) for a in both):
-                yield OCCUPIED.at(str(change.address), f"{other} is there.", change.origin or Origin(""))
+                yield change, other
 
 
 def _drift(compared: Compared) -> Iterator[Finding]:
