@@ -225,7 +225,7 @@ class _Moved:
 
 
 def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[str, str]]:
-    """{file: (commit, author)} of its last change since it was applied, for each file that a change comes from.
+    """{file: (commit, author)} of its last change since it was applied, for each file that a change or step comes from.
 
     A file that nobody touched changes what it says with the agency's files: then it is their last change.
     """
@@ -236,6 +236,8 @@ def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[
             for change in (*tenant.changes, *tenant.todo)
             if change.origin is not None and change.origin.file
         }
+        lines = (step.entry for step in tenant.steps if step.what == "settle")
+        files |= {line.file for line in lines if line is not None and line.file}
         by_base.setdefault(tenant.applied_commit, set()).update(files)
     found: dict[str, tuple[str, str]] = {}
     for base, files in by_base.items():

@@ -131,6 +131,7 @@ class Journal:
 
     def _outcome(self, ledger: Ledger, record: Record) -> Commit:
         plan = self._plans[record.tenant]
+        lines = {**ledger.entries, **plan.settled}
         changes = [{**self._change(change), "result": "applied", "error": None} for change in record.done]
         changes += [{**self._change(change), "result": "not applied", "error": why} for change, why in record.failed]
         content = {
@@ -140,7 +141,7 @@ class Journal:
             "base": ledger.applied,
             "result": "failed" if record.failed else "applied",
             "changes": changes,
-            "steps": [{"address": str(step.address), "what": step.what} for step in plan.steps],
+            "steps": [data.step(step, lines.get(step.address), self._run.authors) for step in plan.steps],
         }
         after = advanced(follow(ledger, plan.names), record, self._run.commit)
         unseen = record.unseen and ledger.tip is not None
@@ -172,10 +173,12 @@ class Journal:
         return known[1]
 
     def _described(self, change: Change) -> Data:
+        """As the plan has it, and what Git alone knows of it besides: an owner, a reason."""
         shown = data.change(change, self._run.authors)
-        return {
-            key: shown[key] for key in ("address", "action", "was", "reason", "fields", "origin", "revert", "loses")
-        }
+        local = {row.name for row in change.kind.attributes if row.local}
+        noted = {name: pair for name, pair in data.said(change.base, change.entry).items() if name in local}
+        keys = ("address", "action", "was", "reason", "fields", "origin", "revert", "loses")
+        return {**{key: shown[key] for key in keys}, "fields": {**shown["fields"], **noted}}
 
 
 def _settled(plan: TenantPlan) -> Data | None:

@@ -147,10 +147,24 @@ def _told(session: Session, tenants: Sequence[str], name: str) -> tuple[list[Dat
         applied = {**{key: run[key] for key in _APPLIED}, "no_remote": run.get("no_remote")}
         whole = run["tenant"] == name
         here = [change for change in run["changes"] if whole or _among(change, asked)]
-        found += [{"was": None, **change, "applied": applied} for change in here]
+        noted = [_noted(step) for step in run["steps"] if (whole or _among(step, asked)) and _tells(step)]
+        found += [{"was": None, **change, "applied": applied} for change in (*here, *noted)]
         adopted |= any(step["what"] == "adopt" and _among(step, asked) for step in run["steps"])
         asked |= {change["was"].lower() for change in here if change.get("was") and change["result"] == "applied"}
     return found, adopted
+
+
+def _tells(step: Data) -> bool:
+    """Whether a move of the ledger alone is one of what somebody said, not only of how the ledger says it."""
+    return bool(step["what"] != "settle" or step["fields"])
+
+
+def _noted(step: Data) -> Data:
+    """A move of the ledger alone in the form of a change: nothing live was written."""
+    kept = {key: step[key] for key in ("address", "fields", "origin")}
+    revert = "full" if step["what"] == "settle" else None
+    made = {"action": step["what"], "reason": "declared", "revert": revert, "loses": None}
+    return {**kept, **made, "result": "noted", "error": None}
 
 
 def _among(done: Data, asked: Iterable[str]) -> bool:

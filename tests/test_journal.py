@@ -116,7 +116,9 @@ def test_moves_of_the_ledger_alone_have_an_outcome_and_no_intent(estate):
     assert estate.git("rev-list", "--count", REF) == "1"
     said = outcome(estate)
     assert (said["result"], said["changes"]) == ("applied", [])
-    assert {"address": "mailhost:mailbox/jane@northwind.example", "what": "adopt"} in said["steps"]
+    steps = {step["address"]: step["what"] for step in said["steps"]}
+    assert steps["mailhost:mailbox/jane@northwind.example"] == "adopt"
+    assert ("adopt", "mailbox/jane@northwind.example") in history(estate, "jane@northwind.example")
 
 
 def test_no_secret_is_in_it(estate, monkeypatch):
@@ -370,6 +372,30 @@ def test_history_says_who_when_and_how_to_undo(told):
     ]
 
 
+def test_history_tells_what_git_alone_knows(told):
+    """Another owner writes nothing live, and is a part of the history; so it is beside a change that writes."""
+    before, tom = told.world()["mail.sqlite"], "mailhost:mailbox/tom@northwind.example"
+    told.applied(mail({**BOXES, "tom": "{owner: jane, quota: 2 GiB}"}, "aliases:\n  info: [jane]\n"))
+    assert told.world()["mail.sqlite"] == before
+    noted = told.run("history", "tom@northwind.example", "--format", "json").json["changes"][0]
+    assert (noted["action"], noted["result"], noted["revert"]) == ("settle", "noted", "full")
+    assert noted["fields"] == {"owner": {"from": "tom", "to": "jane"}}
+    assert told.run("history", "tom@northwind.example").out.splitlines()[:5] == [
+        f"{noted['applied']['ended']}  = settle {tom}  (in the ledger alone)",
+        "    owner: tom -> jane",
+        f"    commit {told.head[:12]} by Anna Ops ({NORTHWIND}:5)",
+        f"    applied by {ANNA}, run {noted['applied']['run']}",
+        f"    undo: git revert {told.head[:12]} brings back all of it",
+    ]
+    assert told.one()["applied_commit"] == told.head
+    tips = told.git("for-each-ref", "refs/reconciler")
+    told.applied({})
+    assert told.git("for-each-ref", "refs/reconciler") == tips
+    told.applied(mail({**BOXES, "tom": "{owner: tom, quota: 1 GiB}"}, "aliases:\n  info: [jane]\n"))
+    made = told.run("history", "tom@northwind.example", "--format", "json").json["changes"][0]
+    assert (made["action"], set(made["fields"])) == ("update", {"quota", "owner"})
+
+
 LEAVING = [(code, name) for code in ("PL210", "PL213", "PL215") for name in ("northwind", "northwind.example")]
 
 
@@ -399,4 +425,6 @@ def test_a_moved_domain_takes_its_history_along(told):
                 "tenants/fabrikam/tenant.yaml": tenant("fabrikam")["tenants/fabrikam/tenant.yaml"]})  # fmt: skip
     done = told.apply()
     assert done.code == 0, done.out
-    assert history(told, "jane@northwind.example") == JANE
+    moves = [(action, "mailbox/jane@northwind.example") for action in ("adopt", "forget")]
+    assert sorted(history(told, "jane@northwind.example")[:2]) == moves
+    assert history(told, "jane@northwind.example")[2:] == JANE

@@ -1064,7 +1064,6 @@ def test_a_single_value_that_comes_back_is_drift(estate: Estate) -> None:
     assert (changes(found), [(d["address"], d["field"]) for d in found["drift"]]) == ([], [(address, "exists")])
 
 
-@pytest.mark.xfail(reason="the history tells changes of what is live; a step of the ledger alone is not among them")
 def test_what_git_alone_knows_is_in_the_history(estate: Estate) -> None:
     """Parts, row 15: another owner changes nothing live, and the history tells it."""
     estate.applied(mail({**BOXES, "tom": "{owner: jane, quota: 2 GiB}"}, INFO))

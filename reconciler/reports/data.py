@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from reconciler.findings import Origin
 from reconciler.model import MISSING
 from reconciler.review import digest, loses, plain, revert, tenant_digest, was
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from reconciler.changes import Change, Drift, Plan, Step, TenantPlan
     from reconciler.findings import Finding
-    from reconciler.model import Value
+    from reconciler.model import Address, Entry, Value
     from reconciler.results import Checked, Result, TenantResult
 
 Data = dict[str, Any]
@@ -79,9 +80,7 @@ def _addresses(steps: Sequence[Step], what: str) -> list[str]:
 
 def change(found: Change, authors: Mapping[str, tuple[str, str]]) -> Data:
     """One change; `authors` says who took it out (by its address), or last changed the file it comes from."""
-    address, origin = found.address, found.origin
-    written = authors.get(str(address)) or authors.get(origin.file if origin else "")
-    commit, author = written or (None, None)
+    address = found.address
     return {
         "address": str(address),
         "tenant": found.tenant,
@@ -94,15 +93,37 @@ def change(found: Change, authors: Mapping[str, tuple[str, str]]) -> Data:
         "conflict": found.conflict,
         "held": found.held,
         "fields": {name: {"from": plain(old), "to": plain(new)} for name, (old, new) in found.fields.items()},
-        "origin": {
-            "file": origin.file if origin else None,
-            "line": origin.line if origin else None,
-            "commit": commit,
-            "author": author,
-        },
+        "origin": _origin(address, found.origin, authors),
         "revert": revert(found),
         "loses": loses(found),
     }
+
+
+def _origin(address: Address, origin: Origin | None, authors: Mapping[str, tuple[str, str]]) -> Data:
+    commit, author = authors.get(str(address)) or authors.get(origin.file if origin else "") or (None, None)
+    place = (origin.file, origin.line) if origin else (None, None)
+    return {"file": place[0], "line": place[1], "commit": commit, "author": author}
+
+
+def step(found: Step, base: Entry | None, authors: Mapping[str, tuple[str, str]]) -> Data:
+    """One move of the ledger alone, whose line was `base`; `authors` as for a change."""
+    line = found.entry or base
+    origin = Origin(line.file, line=line.line) if line is not None and line.file else None
+    fields = said(base, found.entry)
+    return {
+        "address": str(found.address),
+        "what": found.what,
+        "fields": fields,
+        "origin": _origin(found.address, origin, authors),
+    }
+
+
+def said(base: Entry | None, entry: Entry | None) -> Data:
+    """What the ledger's line holds otherwise than before, of what Git said."""
+    if base is None or entry is None or base.absent != entry.absent:
+        return {}
+    names = [name for name in {**base.said, **entry.said} if base.said.get(name) != entry.said.get(name)]
+    return {name: {"from": plain(base.said.get(name)), "to": plain(entry.said.get(name))} for name in names}
 
 
 def _drift(found: Drift) -> Data:

@@ -58,14 +58,16 @@ def history(name: str, changes: Sequence[Data]) -> Iterator[Line]:
 
 def _change(change: Data) -> Iterator[Line]:
     applied, origin = change["applied"], change["origin"]
-    sign, style = SIGNS[change["action"]]
-    failed = ((f"  ({change['result']})", "red"),) if change["result"] != "applied" else ()
+    sign, style = SIGNS.get(change["action"], ("=", "cyan"))
+    failed = ((f"  ({change['result']})", "red"),) if change["result"] not in {"applied", "noted"} else ()
+    noted = (("  (in the ledger alone)", ""),) if change["result"] == "noted" else ()
     address = visible(change["address"])
     yield (
         (f"{applied['ended'] or applied['began']}  ", "dim"),
         (f"{sign} {change['action']} ", style),
         (address, "bold"),
         *failed,
+        *noted,
     )
     for field, text in _fields(change):
         yield ((f"    {field}: {text}", ""),)
@@ -76,7 +78,7 @@ def _change(change: Data) -> Iterator[Line]:
     by = f" by {visible(origin['author'])}" if origin["author"] else ""
     yield ((f"    commit {commit[:12]}{by}{place}", ""),)
     yield ((f"    applied by {visible(applied['actor'])}, run {applied['run']}{_apart(applied)}", ""),)
-    if change["result"] == "applied":
+    if change["result"] in {"applied", "noted"} and change["revert"]:
         brings = {"full": "all of it", "partial": "a part of it", "none": "nothing of it"}[change["revert"]]
         yield ((f"    undo: git revert {commit[:12]} brings back {brings}", ""),)
 
