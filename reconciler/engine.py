@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import offline, past, rollback, seen
 from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
+from reconciler.checks.acceptances import over_all
 from reconciler.drafts import authors, in_order, plan_some
 from reconciler.errors import LedgerError, StalePlan
 from reconciler.handover import alone, gifts
@@ -77,6 +78,7 @@ def plan(request: Request) -> Plan:
         tenants = [
             found._replace(findings=in_order([*found.findings, *limited.get(found.tenant, ())])) for found in tenants
         ]
+        tenants, useless = over_all(tenants, session.agency_accept, session.today, whole=not request.tenants)
         gone = removed(session, tenants)
         tenants = [placed(found, gone) for found in tenants]
         written = {str(address): (commit, author) for address, (_, commit, author) in gone.items()}
@@ -85,7 +87,7 @@ def plan(request: Request) -> Plan:
             read_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             as_of=session.today,
             tenants=tuple(tenants),
-            findings=in_order(session.findings),
+            findings=in_order([*session.findings, *session.estate.located_all(useless)]),
             authors=authors(session, tenants) | written,
             differing=tuple(differs()),
             worktree=request.worktree,

@@ -9,7 +9,7 @@ from graphlib import CycleError
 from typing import TYPE_CHECKING
 
 from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Waiting
-from reconciler.checks import limits, planned, removals
+from reconciler.checks import acceptances, limits, planned, removals
 from reconciler.checks.planned import Compared
 from reconciler.claims import Settled, settle
 from reconciler.comparing import Draft, compare_all, present
@@ -99,7 +99,8 @@ def plan_tenant(
     draft.findings += [*_takes(compiled.tenant, compared, removed, draft.due, facts), *settled.check(draft.changes)]
     steps = settled.beside(draft.steps)
     finished = _finished(compiled, draft, asked, facts)._replace(drift=drift, steps=steps, removed=len(removed))
-    return finished._replace(unfinished=unfinished, settled=settled.entries, made=settled.made)
+    finished = finished._replace(unfinished=unfinished, settled=settled.entries, made=settled.made)
+    return acceptances.judged(finished, compiled.rules.accept, facts.today)
 
 
 def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope]], facts: Facts) -> TenantPlan:
@@ -125,8 +126,11 @@ def _whole(
     if facts.rebuilt:
         return read
     short = list(limits.short(tenant, base, there, read, facts))
-    draft.unread += short
-    return {key for key in read if key[0] not in {unread.provider for unread in short}}
+    believed = [found for _, found in short if limits.is_lifted(found, facts)]
+    doubted = [unread for unread, found in short if found not in believed]
+    draft.findings += believed
+    draft.unread += doubted
+    return {key for key in read if key[0] not in {unread.provider for unread in doubted}}
 
 
 # ---------------------------------------------------------------------- holding back, ordering

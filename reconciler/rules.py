@@ -37,6 +37,7 @@ class Rules(NamedTuple):
     released: frozenset[str] = frozenset()
     leaving: Mapping[str, str] = {}
     retiring: frozenset[str] = frozenset()
+    accept: Sequence[Mapping[str, Any]] = ()  # its own named exceptions
 
     def held(self, name: str, tenant: str, today: str) -> Hold | None:
         """The hold on an address, its domain or its tenant, if one is in force."""
@@ -73,6 +74,7 @@ def rules_of(files: Files, agency: Agency, today: str) -> Rules:
     return Rules(
         frozenset(enforced), retention, holds, early, elsewhere, frozenset(files.control.get("released", ())),
         {domain: "stage" for domain, said in retiring.items() if said["on"] <= today}, frozenset(retiring),
+        files.control.get("accept", ()),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from reconciler import offline, runner
-from reconciler.checks import across
+from reconciler.checks import acceptances, across
 from reconciler.errors import InputError, LedgerError, RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
@@ -85,6 +85,8 @@ class Session:
             raise
         self.world = runner.World(self.estate.agency, request.root)
         self.today = self.estate.today
+        old = acceptances.expired(self.agency_accept, "reconciler.yaml", self.today)
+        self.findings += self.estate.located_all(list(old))
         asked = request.tenants or {*self.estate.tenants, *self.tips}
         self.names = tuple(sorted(name for name in set(asked) if name in self.tips or self.estate.has(name)))
         origin = Origin("tenants", line=1, column=1)
@@ -168,12 +170,18 @@ class Session:
         for tenant in self.estate.parsed(names).values():
             compiled = self.estate.compile(tenant)
             found = accepted(compiled.findings, self.accept(tenant), self.today)
-            compiled.findings = [f._replace(origin=self.estate.located(tenant, f.origin)) for f in found]
+            old = acceptances.expired(compiled.rules.accept, f"{tenant.files.folder}/control.yaml", self.today)
+            compiled.findings = [f._replace(origin=self.estate.located(tenant, f.origin)) for f in (*found, *old)]
             yield tenant, compiled
+
+    @property
+    def agency_accept(self) -> Sequence[Mapping[str, Any]]:
+        """The acceptances in reconciler.yaml."""
+        return self.estate.agency.data.get("accept", ())  # type: ignore[no-any-return]
 
     def accept(self, tenant: Tenant) -> list[Mapping[str, Any]]:
         """The acceptances that hold for a tenant: its own and the agency's."""
-        return [*self.estate.agency.data.get("accept", ()), *tenant.files.control.get("accept", ())]
+        return [*self.agency_accept, *tenant.files.control.get("accept", ())]
 
     def links(self, tenant: Tenant, compiled: Compiled) -> Links:
         """What a tenant leaves for the checks over all tenants, with the lines looked up."""

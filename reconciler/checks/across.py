@@ -63,5 +63,8 @@ def check(found: Mapping[str, Links], domains: Mapping[str, str]) -> Iterator[tu
             if silent:
                 what = f"{target} belongs to the tenant {other.tenant}; not accepted by {' and '.join(silent)}."
                 yield mine.tenant, ACROSS.at(name, what, origin)
-            elif target not in other.names and canonical.base_address(target) not in other.names:
+                continue
+            what = f"Accepted by {mine.tenant} and {other.tenant}. {target} is {other.tenant}'s."
+            yield mine.tenant, ACROSS.at(name, what, origin)._replace(severity="info")
+            if target not in other.names and canonical.base_address(target) not in other.names:
                 yield mine.tenant, NOWHERE.at(name, f"{other.tenant} does not declare {target}.", origin)

@@ -114,17 +114,27 @@ def _line(addresses: Iterable[Address], kind: str, base: Mapping[Address, Entry]
 
 def short(
     tenant: str, base: Mapping[Address, Entry], there: State, read: AbstractSet[tuple[str, str]], facts: Facts
-) -> Iterator[Unread]:
-    """The answers in which more of what the ledger has is missing than one run may take away: they are not whole."""
+) -> Iterator[tuple[Unread, Finding]]:
+    """The answers in which more of what the ledger has is missing than one run may take away.
+
+    They are not whole, unless an acceptance lifts the finding: then it is as they say.
+    """
     missing = [a for a in base.keys() - there.keys() if not base[a].absent and (a.provider, base[a].domain) in read]
     has = _by_kind(_had(base) if missing else ())
     for (provider, kind), count in sorted(Counter((a.provider, a.kind) for a in missing).items()):
         most = allowed(facts.limits.get("removals", {}).get(kind, _UNNAMED), has[kind])
-        most = max(most, lifted(facts.accept, REMOVALS.code, f"{tenant}/{kind}", facts.today))
         if count > most:
             what = f"{_of(count, has[kind], kind)} that the ledger has are not in its answer, {_are(most)} allowed"
             how = f"if they are really gone, accept {REMOVALS.code} of {tenant}/{kind} with `up_to: {count}`"
-            yield Unread(provider, kind, f"{what} to be missing: it is not taken as whole; {how}")
+            found = REMOVALS.at(f"{tenant}/{kind}", f"At {provider} {what}.", _line(missing, kind, base))
+            unread = Unread(provider, kind, f"{what} to be missing: it is not taken as whole; {how}")
+            yield unread, found._replace(number=count)
+
+
+def is_lifted(finding: Finding, facts: Facts) -> bool:
+    """Whether an acceptance in force reaches as far as what is found."""
+    most = lifted(facts.accept, finding.code, finding.subject, facts.today)
+    return finding.number is not None and most >= finding.number
 
 
 def over_all(
