@@ -79,6 +79,8 @@ def plan(request: Request) -> Plan:
             found._replace(findings=in_order([*found.findings, *limited.get(found.tenant, ())])) for found in tenants
         ]
         tenants, useless = over_all(tenants, session.agency_accept, session.today, whole=not request.tenants)
+        if not request.worktree:
+            tenants = rollback.naming(session.estate.repository, session.estate.commit, tenants)
         gone = removed(session, tenants)
         tenants = [placed(found, gone) for found in tenants]
         written = {str(address): (commit, author) for address, (_, commit, author) in gone.items()}

@@ -22,7 +22,7 @@ from reconciler.results import Rollback
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from reconciler.changes import Plan
+    from reconciler.changes import Plan, TenantPlan
     from reconciler.findings import Finding
     from reconciler.history import Repository
     from reconciler.session import Session
@@ -51,6 +51,25 @@ def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]
         planned = plan(made)
     repository.git("branch", "--no-track", branch, made)
     return Rollback(target, branch, made, tuple(commits), tuple(undone), tuple(_since(runs, undone)), accepted, planned)
+
+
+def naming(repository: Repository, commit: str, plans: Sequence[TenantPlan]) -> list[TenantPlan]:
+    """The plans; where the commit is a plain revert, what refuses it names the command that makes an accepted one."""
+    refused = any(map(_can_be_let_through, (finding for plan in plans for finding in plan.findings)))
+    message = repository.git("show", "--no-patch", "--format=%B", commit).decode(errors="replace") if refused else ""
+    match = re.search(r"^This reverts commit ([0-9a-f]{40,64})\b", message, re.MULTILINE)
+    if match is None:
+        return list(plans)
+    what = f"This is a plain revert; with the acceptances it needs `reconciler rollback {match[1][:12]}` makes it."
+    return [plan._replace(findings=tuple(_with_command(finding, what) for finding in plan.findings)) for plan in plans]
+
+
+def _can_be_let_through(finding: Finding) -> bool:
+    return finding.can_be_accepted and finding.code.startswith("PL")
+
+
+def _with_command(finding: Finding, what: str) -> Finding:
+    return finding._replace(detail=f"{finding.detail} {what}") if _can_be_let_through(finding) else finding
 
 
 def _changes(run: Data) -> Iterator[Data]:
@@ -112,10 +131,15 @@ def _revert(repository: Repository, folder: Path, commits: Sequence[str]) -> Non
             ["--mainline", "1"] if repository.attempt("rev-parse", "--verify", "--quiet", f"{commit}^2").stdout else []
         )
         done = repository.attempt(*identity, "-C", str(folder), "revert", "--no-edit", *merge, commit)
-        if done.returncode:
+        if done.returncode and not _reverted_already(repository, folder, done.returncode):
             said = (done.stderr.strip().splitlines() or ["git says no more"])[0]
             what = f"{commit[:12]} cannot be reverted on top of HEAD: {said}; revert it by hand and solve the conflict"
             raise ReconcilerError(what)
+
+
+def _reverted_already(repository: Repository, folder: Path, code: int) -> bool:
+    """Whether a revert ended for there was nothing left to do: a plain one stands there that was refused."""
+    return code == 1 and not repository.git("-C", str(folder), "status", "--porcelain")
 
 
 def _head(repository: Repository, folder: Path) -> str:

@@ -121,6 +121,36 @@ def test_a_rollback_beyond_a_limit_says_the_very_number(estate):
     assert estate.sql("SELECT count(*) FROM alias WHERE address LIKE 'a_@%'") == [(0,)]
 
 
+def test_a_plain_revert_that_is_refused_names_the_command(estate):
+    """In the refusal, whatever the format; and on top of that revert too the command makes what can be applied."""
+    commit = estate.write(mail(more=f"{INFO_ONLY}" + "".join(f"  a{number}: [jane]\n" for number in range(4))))
+    assert estate.apply().code == 0
+    estate.git("revert", "--no-edit", "HEAD")
+    command = f"reconciler rollback {commit[:12]}"
+    (refusal,) = [f for f in estate.one()["findings"] if f["severity"] == "error"]
+    assert (refusal["code"], command in refusal["detail"]) == ("PL101", True)
+    for form in ("text", "markdown"):
+        assert command in " ".join(estate.run("plan", "--format", form).out.split())
+    plain = estate.head
+    found = rolled_back(estate, commit)
+    assert estate.git("rev-parse", f"{found['branch']}~1") == plain
+    estate.git("merge", "--quiet", "--ff-only", found["branch"])
+    assert estate.apply().code == 0
+    assert estate.sql("SELECT count(*) FROM alias WHERE address LIKE 'a_@%'") == [(0,)]
+
+
+def test_the_command_is_named_for_what_it_can_do(estate):
+    """Not where nothing is refused, where what is refused cannot be accepted, nor where the commit is no revert."""
+    estate.applied(mail(more=f"{INFO_ONLY}  a: [jane]\n"))
+    estate.git("revert", "--no-edit", "HEAD")
+    assert "reconciler rollback" not in estate.run("plan").out
+    estate.write(mail(more=f"{INFO_ONLY}" + "".join(f"  a{number}: [jane]\n" for number in range(4))))
+    estate.applied({})
+    estate.write(mail(more=INFO_ONLY), "Four aliases are done with")
+    run = estate.run("plan")
+    assert (run.code, "reconciler rollback" in run.out) == (3, False)
+
+
 def test_what_concerns_all_tenants_is_accepted_by_the_agency(tmp_path):
     """Two removals in each of two tenants, three in one run: one entry for PL103, in reconciler.yaml."""
     agency = f"{AGENCY}limits: {{per_run: {{removals: 3}}}}\n"
