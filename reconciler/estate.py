@@ -41,6 +41,9 @@ NO_CANARY = Rule(
     "IN235", "warning", "No such canary", "Correct the name under `rollout`: without it nobody goes first."
 )
 
+STILL_THERE = Rule(
+    "IN239", "error", "A tenant cannot have had this name", "Move all of the old folder, or take `renamed_from` out."
+)
 NO_SIGNERS = Rule(
     "IN237", "error", "No file of allowed signers", "Commit it, or correct `allowed_signers`: a path inside the estate."
 )
@@ -138,8 +141,16 @@ class Estate:
             *declared.check(tenant.files, self.agency),
             *routing.check(tenant.files, compiled, self.agency, self.domains),
             *dns.check(name, compiled.state, self.domains),
+            *self._former(tenant.files),
         ]
         return compiled
+
+    def _former(self, files: Files) -> Iterator[Finding]:
+        """A tenant cannot have been one that is still there."""
+        old = files.control.get("renamed_from")
+        if old is not None and self.has(old):
+            origin = Origin(f"{files.folder}/control.yaml", ("renamed_from",))
+            yield STILL_THERE.at(files.tenant, f"There is a tenants/{old}.", origin)
 
     def located(self, tenant: Tenant, origin: Origin | None) -> Origin:
         """The origin with its line and column looked up."""

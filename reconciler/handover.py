@@ -132,7 +132,10 @@ def _move(
     after = {giver.tenant: noted(old, dict.fromkeys(lines), ()), taker.tenant: noted(taken(new, [gift]), {}, ())}
     message = f"handed over: run {run.id}, {len(lines)} lines from {giver.tenant} to {taker.tenant}\n"
     commits = [Commit(plan.tenant, plan.tip, message, {FILE: text(after[plan.tenant])}) for plan in both]
-    tips, refused = session.refs.write(run.id, run.actor, commits, together=True)
+    try:
+        tips, refused = session.refs.write(run.id, run.actor, commits, together=True)
+    except LedgerError as error:
+        tips, refused = {}, {plan.tenant: error for plan in both}
     for plan in both:
         if plan.tenant in tips:
             ready[plan.tenant] = ready[plan.tenant]._replace(tip=tips[plan.tenant])

@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from reconciler import engine
+from reconciler.permit import Permit
+from reconciler.session import Request
 from tests.estates import contoso, control, dns, mail, make, northwind, tenant
 from tests.test_due import changes
 from tests.test_locks import at_work, elsewhere
@@ -176,6 +179,29 @@ def test_a_remote_that_takes_one_takes_none(hub):
     assert hub.a.apply().code == 0
     assert (lines(hub.remote, OLD), len(lines(hub.remote, NEW)) > 5) == ({}, True)
     assert refs(hub.remote) == refs(hub.a)
+
+
+def test_a_remote_that_goes_away_fails_both_and_no_other(hub):
+    """Between plan and apply: both say so, nothing of either is made, and the rest is told."""
+    hub.a.applied({})
+    hub.write(renamed(northwind(BOXES)))
+    request, before = Request(hub.a.root), refs(hub.a)
+    planned = engine.plan(request)
+    hub.remote.root.rename(hub.folder / "gone")
+    done = engine.apply(request, planned, Permit(everything=True))
+    assert {found.tenant: found.result for found in done.tenants} == {
+        "contoso": "nothing", OLD: "failed", NEW: "failed",
+    }  # fmt: skip
+    assert refs(hub.a) == before
+
+
+def test_a_tenant_that_is_still_there_was_not_this_one(estate):
+    """Half of the old folder stayed: bad input at its line, and nothing moves."""
+    estate.write({**renamed(northwind(BOXES)), **tenant(OLD)})
+    run = estate.run("validate", "--format", "json")
+    found = next(f for f in run.json["findings"] if f["code"] == "IN239")
+    assert (run.code, found["file"], found["line"]) == (1, f"tenants/{NEW}/control.yaml", 2)
+    assert estate.apply().code == 1
 
 
 def test_somebody_at_work_on_one_locks_both(estate):
