@@ -75,8 +75,8 @@ class _Draft:
             compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
             ledger = Ledger(compiled.tenant)
         if compiled.tenant in session.unsigned:
-            origin = Origin("reconciler.yaml", line=1, column=1)
-            compiled.findings.append(UNSIGNED.at(compiled.tenant, f"Its last commit is {ledger.tip}.", origin))
+            origin, tip = Origin("reconciler.yaml", line=1, column=1), session.unsigned[compiled.tenant]
+            compiled.findings.append(UNSIGNED.at(compiled.tenant, f"Its last commit is {tip}.", origin))
         if compiled.tenant in session.rewritten:
             origin = Origin("reconciler.yaml", line=1, column=1)
             compiled.findings.append(REWRITTEN.at(compiled.tenant, f"{session.rewritten[compiled.tenant]}.", origin))

@@ -116,7 +116,7 @@ def _known(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, Origin]
     if not fresh or not session.request.tenants or "all" in session.request.enforce:
         return {}
     tips = {name: tip for name, tip in session.ledgers.both(())[REFS].items() if name not in session.names}
-    ledgers = session.ledgers.read(dict(list(tips.items())[:CHUNK]))
+    ledgers = session.ledgers.read(session.vouched(dict(list(tips.items())[:CHUNK])))
     held = {name for ledger in ledgers.values() if isinstance(ledger, Ledger) for name in ledger.identities}
     return {
         name: session.estate.place(("providers", session.estate.agency.providers[name][0], name))
@@ -186,7 +186,7 @@ def log(request: Request, limit: int) -> list[dict[str, Any]]:
 
 
 def _vouched(session: Session) -> None:
-    """What is told from the journal is told by those who may sign it. Raises LedgerError."""
+    """What is told from the journal, or signed on top of it, was signed by those who may. Raises LedgerError."""
     if session.unsigned:
         raise LedgerError(f"nobody who may has signed for the ledger of {', '.join(sorted(session.unsigned))}")
 
@@ -208,6 +208,7 @@ def roll_back(request: Request, target: str, branch: str) -> Rollback:
 def unlock(request: Request, tenant: str, run: str) -> str:
     """Break a lock; gives who held it. Raises InputError, LedgerError, Locked."""
     with Session(request._replace(tenants=(tenant,)), fetch=True) as session:
+        _vouched(session)
         return past.unlock(session, tenant, run)
 
 

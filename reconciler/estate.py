@@ -41,9 +41,6 @@ NO_CANARY = Rule(
     "IN235", "warning", "No such canary", "Correct the name under `rollout`: without it nobody goes first."
 )
 
-STILL_THERE = Rule(
-    "IN239", "error", "A tenant cannot have had this name", "Move all of the old folder, or take `renamed_from` out."
-)
 NO_SIGNERS = Rule(
     "IN237", "error", "No file of allowed signers", "Commit it, or correct `allowed_signers`: a path inside the estate."
 )
@@ -141,16 +138,9 @@ class Estate:
             *declared.check(tenant.files, self.agency),
             *routing.check(tenant.files, compiled, self.agency, self.domains),
             *dns.check(name, compiled.state, self.domains),
-            *self._former(tenant.files),
+            *declared.former(tenant.files, self.has),
         ]
         return compiled
-
-    def _former(self, files: Files) -> Iterator[Finding]:
-        """A tenant cannot have been one that is still there."""
-        old = files.control.get("renamed_from")
-        if old is not None and self.has(old):
-            origin = Origin(f"{files.folder}/control.yaml", ("renamed_from",))
-            yield STILL_THERE.at(files.tenant, f"There is a tenants/{old}.", origin)
 
     def located(self, tenant: Tenant, origin: Origin | None) -> Origin:
         """The origin with its line and column looked up."""
@@ -190,12 +180,17 @@ class Estate:
         name = self.agency.data.get("ledger", {}).get("allowed_signers")
         if name is None:
             return None
-        file = self._tree.get(name) or File(name, None, self._worktree and (self.root / name).is_file())
+        file = self._tree.get(name) or File(name, None, self._worktree and self._inside(name))
         if not file.regular:
             what = f"There is no regular file `{name}` in what is read."
             origin = Origin(agency_file.FILE, ("ledger", "allowed_signers"))
             raise InputError(self.located_all([NO_SIGNERS.at(name, what, origin)]))
         return Signers(name, self.repository.read([file])[name])
+
+    def _inside(self, name: str) -> bool:
+        """Whether the working tree has a regular file there, and no link leads elsewhere."""
+        path = self.root / name
+        return path.is_file() and path.resolve() == self.root.resolve() / name
 
     def _canaries(self) -> Iterator[Finding]:
         for index, name in enumerate(self.agency.data.get("rollout", {}).get("canary", ())):

@@ -54,11 +54,11 @@ class Finding(NamedTuple):
 
     @property
     def is_input(self) -> bool:
-        """Whether it is about bad input (or an unreadable ledger): that stops its tenant and cannot be accepted.
+        """Whether it is about bad input (or a ledger that cannot be used): that stops its tenant and is never accepted.
 
         What a check refuses is still planned and shown.
         """
-        return self.code.startswith(("IN", "PL301"))
+        return self.code.startswith(("IN", "PL301", "PL309"))
 
 
 class Rule(NamedTuple):

@@ -87,7 +87,7 @@ def _former(session: Session, plan: TenantPlan) -> set[str]:
     paths = [f":(glob)tenants/*/domains/{domain}.yaml" for domain in sorted(fresh)]
     written = session.estate.repository.authors(plan.applied_commit, session.estate.commit, paths)
     others = sorted({path.split("/")[1] for path in written} - set(session.names))
-    ledgers = session.ledgers.read(session.ledgers.both(others)[REFS]) if others else {}
+    ledgers = session.ledgers.read(session.vouched(session.ledgers.both(others)[REFS])) if others else {}
     known = [found for found in ledgers.values() if isinstance(found, Ledger)]
     return {found.tenant for found in known if fresh & {scope.domain for _, scope in found.reach}}
 

@@ -24,7 +24,7 @@ from reconciler import __version__
 from reconciler.errors import LedgerError
 from reconciler.following import follow
 from reconciler.holders import here
-from reconciler.ledger import FILE, INTENT, INTENT_FORMAT, Ledger, Ledgers, advanced, claim, listed, noted, text
+from reconciler.ledger import FILE, INTENT, INTENT_FORMAT, RUN, Ledger, Ledgers, advanced, claim, listed, noted, text
 from reconciler.reports import data
 from reconciler.review import tenant_digest
 from reconciler.swap import Commit, Refs
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reconciler.history import Repository
     from reconciler.model import Address, Resource
 
-RUN, RUN_FORMAT = "run.json", "reconciler.run/1"
+RUN_FORMAT = "reconciler.run/1"
 LEASE = 120  # seconds without a sign of life after which a holder counts as gone
 
 Data = dict[str, Any]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT, INTENT_FORMAT = "reconciler.ledger/1", "reconciler.intent/1"
 REFS, OFFLINE = "refs/reconciler/tenants/", "refs/reconciler/offline/"
-FILE, INTENT = "ledger.jsonl", "intent.json"
+FILE, INTENT, RUN = "ledger.jsonl", "intent.json", "run.json"
 HOLDER = ("host", "boot", "namespace", "pid", "started", "ci")  # what an intent says of the process that holds it
 _MOVES = 50  # of a ledger that are looked at for what was applied before
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical, journal
 from reconciler.errors import LedgerError
-from reconciler.ledger import INTENT, INTENT_FORMAT, Ledger, Ledgers
+from reconciler.ledger import INTENT, INTENT_FORMAT, RUN, Ledger, Ledgers
 from reconciler.review import sha256, tenant_digest
 from reconciler.swap import Commit
 
@@ -49,7 +49,7 @@ def runs(repository: Repository, tenants: Sequence[str]) -> Iterator[Data]:
 def _files(repository: Repository, commits: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Of each commit the outcome, or else the intent."""
     for start in range(0, len(commits), _CHUNK):
-        both = [(f"{c}:{journal.RUN}", f"{c}:{INTENT}") for c in commits[start : start + _CHUNK]]
+        both = [(f"{c}:{RUN}", f"{c}:{INTENT}") for c in commits[start : start + _CHUNK]]
         found = repository.objects([name for pair in both for name in pair])
         yield from (
             (name, found[name]) for name in (next(filter(found.__contains__, pair), "") for pair in both) if name
@@ -96,7 +96,7 @@ def resumed(repository: Repository, tenants: Sequence[TenantPlan]) -> str:
     begun = {plan.unfinished.run for plan in tenants if plan.unfinished}
     if not begun:
         return ""
-    done = {f"{plan.tip}:{journal.RUN}": plan.tenant for plan in tenants if plan.tip and not plan.changes}
+    done = {f"{plan.tip}:{RUN}": plan.tenant for plan in tenants if plan.tip and not plan.changes}
     said = [(done[name], _parsed(name, content)) for name, content in repository.objects(list(done)).items()]
     finished = {tenant: run["digest"] for tenant, run in said if run["run"] in begun}
     return sha256([[p.tenant, p.unfinished.digest if p.unfinished else finished.get(p.tenant, tenant_digest(p))]

@@ -75,11 +75,11 @@ class Session:
         self.tips: Mapping[str, str] = {}
         self.apart: Mapping[str, str] = {}
         self.joins: Mapping[str, str] = {}
-        self.unsigned: frozenset[str] = frozenset()
+        self.unsigned: Mapping[str, str] = {}  # {tenant: a tip that nobody who may has signed}
+        self._good = set[str]()  # tips that somebody who may has signed
         try:
+            self.signers = self.estate.signers
             self.look(fetch=fetch)
-            if fetch:
-                self._trust()
         except (InputError, LedgerError):
             self.estate.close()
             raise
@@ -87,8 +87,9 @@ class Session:
         self.today = self.estate.today
         old = acceptances.expired(self.agency_accept, "reconciler.yaml", self.today)
         self.findings += self.estate.located_all(list(old))
-        asked = request.tenants or {*self.estate.tenants, *self.tips}
-        self.names = tuple(sorted(name for name in set(asked) if name in self.tips or self.estate.has(name)))
+        known = {*self.tips, *self.unsigned}
+        asked = request.tenants or {*self.estate.tenants, *known}
+        self.names = tuple(sorted(name for name in set(asked) if name in known or self.estate.has(name)))
         origin = Origin("tenants", line=1, column=1)
         unknown = [name for name in request.tenants if name not in self.names]
         self.findings += [NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown]
@@ -109,23 +110,32 @@ class Session:
             self.tips, self.joins = {**self.tips, **self.apart}, {}
         else:
             self.joins = offline.waiting(self.estate.repository, self.apart, self.tips) if self.apart else {}
+        if fetch:
+            self._trust()
 
     @cached_property
     def refs(self) -> Refs:
         """The ledgers' refs, here and where they are kept; of a run without the remote those kept apart."""
-        signers = self.estate.signers
         if self.request.no_remote:
-            return Refs(self.estate.repository, None, base=OFFLINE, signers=signers)
-        return Refs(self.estate.repository, self._remote(), signers=signers)
+            return Refs(self.estate.repository, None, base=OFFLINE, signers=self.signers)
+        return Refs(self.estate.repository, self._remote(), signers=self.signers)
 
     def _trust(self) -> None:
-        """Sees who signed for the ledgers, where that counts: a tip vouches for what it was built on."""
-        signers = self.estate.signers
+        """Leaves out the ledgers that nobody who may has signed for: nothing that they say counts, for anybody."""
+        tips, joins = self.vouched(self.tips), self.vouched(self.joins)
+        self.unsigned = dict([*(self.tips.items() - tips.items()), *(self.joins.items() - joins.items())])
+        self.tips, self.joins = tips, joins
+
+    def vouched(self, tips: Mapping[str, str]) -> Mapping[str, str]:
+        """Those that were signed by one who may, where that is asked for: a tip vouches for what it was built on."""
+        signers, repository = self.signers, self.estate.repository
         if signers is None:
-            return
-        tips = [*self.tips.items(), *self.joins.items()]
-        bad = signers.unsigned(self.estate.repository, sorted({tip for _, tip in tips}))
-        self.unsigned = frozenset(tenant for tenant, tip in tips if tip in bad)
+            return tips
+        fresh = [tip for tip in tips.values() if tip not in self._good]
+        workers = _workers(len(fresh))  # Git starts processes for each
+        bad = spread(lambda some: signers.unsigned(repository, some), fresh, size=CHUNK, workers=workers)
+        self._good |= set(fresh).difference(*bad)
+        return {tenant: tip for tenant, tip in tips.items() if tip in self._good}
 
     def _fetch(self) -> bool:
         """Brings our refs up to date; without an answer what was seen last has to do. Gives whether it answered."""
@@ -158,9 +168,8 @@ class Session:
 
     def over_tenants(self, job: Callable[[Sequence[str]], list[Answer]]) -> list[Answer]:
         """The job's answers for all tenants asked for; in worker processes where there is enough to do."""
-        workers = min(os.cpu_count() or 1, 8) if len(self.names) >= PARALLEL_TENANTS else 1
         answers: list[Answer] = []
-        for part in spread(job, self.names, size=CHUNK, workers=workers):
+        for part in spread(job, self.names, size=CHUNK, workers=_workers(len(self.names))):
             answers += part
             self.request.progress(len(answers), len(self.names))
         return answers
@@ -203,6 +212,11 @@ class Session:
         for name, finding in across.check(known, self.estate.domains):
             found.setdefault(name, []).append(finding)
         return found
+
+
+def _workers(tenants: int) -> int:
+    """How many processes so many tenants are worth."""
+    return min(os.cpu_count() or 1, 8) if tenants >= PARALLEL_TENANTS else 1
 
 
 @contextmanager

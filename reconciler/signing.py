@@ -6,12 +6,14 @@ push refs can otherwise write a ledger. A signed tip vouches for what it was bui
 
 from __future__ import annotations
 
+import re
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import LedgerError
+from reconciler.ledger import FILE, INTENT, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.history import Repository
 
 _NAME = "{:06}"  # of the file that a commit is signed in
-_SSH = "SHA256:"  # begins the fingerprint of an SSH key, and of no other
+_SSH_ALONE = ("-c", "gpg.ssh.revocationFile=", "-c", "gpg.program=false", "-c", "gpg.x509.program=false")
 _HOW = "`allowed_signers` wants it: git config user.signingkey FILE, an SSH key whose public half is in that file"
 
 
@@ -36,14 +38,16 @@ class Signers:
         self._folder.cleanup()
 
     def unsigned(self, repository: Repository, commits: Sequence[str]) -> frozenset[str]:
-        """Those of the commits without a good signature by one of them."""
+        """Those of the commits that are no journal's, or without a good signature by one of them."""
         if not commits:
             return frozenset()
-        options = ("-c", f"gpg.ssh.allowedSignersFile={self._file}", "-c", "gpg.ssh.revocationFile=")
-        command = ("log", "--no-walk=unsorted", "--stdin", "--format=%H %G? %GF")
+        command = ("log", "--no-walk=unsorted", "--no-show-signature", "--stdin", "--format=%H %T %G?")
+        options = ("-c", f"gpg.ssh.allowedSignersFile={self._file}", *_SSH_ALONE)
         said = repository.git(*options, *command, stdin="".join(f"{commit}\n" for commit in commits).encode())
-        found = [line.split(" ") for line in said.decode(errors="replace").splitlines()]
-        good = {commit for commit, verdict, key in found if verdict == "G" and key.startswith(_SSH)}
+        found = [line.split(" ") for line in said.decode().splitlines()]
+        trees = {commit: tree for commit, tree, verdict in found if verdict == "G"}
+        held = repository.objects(list(trees.values()))
+        good = {commit for commit, tree in trees.items() if _is_journal(held[tree], len(tree) // 2)}
         return frozenset(commits) - good
 
     def signed(self, repository: Repository, commits: Mapping[str, str]) -> dict[str, str]:
@@ -67,6 +71,14 @@ class Signers:
         return found
 
 
+def _is_journal(tree: bytes, size: int) -> bool:
+    """Whether a tree holds the journal's files alone: the same people sign commits of the estate, and a file of the
+    journal's name is soon in one of those. `size` is that of an object's id, in bytes.
+    """
+    names = re.findall(rb"[0-7]+ ([^\0]+)\0.{%d}" % size, tree, re.DOTALL)
+    return {name.decode(errors="replace") for name in names} <= {FILE, INTENT, RUN}
+
+
 def _sign(repository: Repository, key: str, files: Sequence[Path]) -> None:
     program = repository.attempt("config", "--get", "gpg.ssh.program").stdout.strip() or "ssh-keygen"
     with tempfile.NamedTemporaryFile(prefix="reconciler-", suffix=".pub") as public:
@@ -75,10 +87,10 @@ def _sign(repository: Repository, key: str, files: Sequence[Path]) -> None:
             public.write(f"{literal}\n".encode())
             public.flush()
             key = public.name
-        command = [program, "-Y", "sign", "-n", "git", "-f", key, *(file.name for file in files)]
+        command = [program, "-Y", "sign", "-n", "git", "-f", key, *map(str, files)]
         try:
             subprocess.run(  # noqa: S603  (the program that Git signs with, no shell)
-                command, cwd=files[0].parent, stdin=subprocess.DEVNULL, capture_output=True, check=True
+                command, cwd=repository.root, stdin=subprocess.DEVNULL, capture_output=True, check=True
             )
         except FileNotFoundError:
             raise LedgerError(f"the journal is not signed, {program} is not installed; {_HOW}") from None

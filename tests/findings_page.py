@@ -22,7 +22,7 @@ FAMILIES = {
     "DN": ("DNS", "What the domain's records say together. An error refuses its tenant: exit code 3, of `validate` 1."),
     "PL": (
         "Plan",
-        "What making it so would do to what is live. An error refuses its tenant: exit code 3. PL301 stops it: 1.",
+        "What making it so would do to what is live. An error refuses its tenant: exit code 3; PL301, PL309: 1.",
     ),
 }
 HEAD = """\

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = need("ssh-keygen")
-REF = "refs/reconciler/tenants/northwind"
+REF, CONTOSO = "refs/reconciler/tenants/northwind", "refs/reconciler/tenants/contoso"
 SIGNED = {"reconciler.yaml": f"{AGENCY}ledger: {{remote: null, allowed_signers: signers}}\n"}
 
 
@@ -41,16 +41,28 @@ def estate(tmp_path: Path) -> Estate:
 def verdicts(estate: Estate) -> set[str]:
     """What Git says of the signatures of every commit of the journal."""
     options = ("-c", "gpg.ssh.allowedSignersFile=signers")
-    return set(estate.git(*options, "log", "--format=%G?", REF, REF.replace("northwind", "contoso")).split())
+    return set(estate.git(*options, "log", "--format=%G?", REF, CONTOSO).split())
 
 
-def forged(estate: Estate, *options: str) -> None:
-    """A ledger that says nothing is ours, on top of the one that is."""
-    text = estate.git("show", f"{REF}:ledger.jsonl").splitlines()[0] + "\n"
-    blob = estate._object("hash-object", "-w", "--stdin", text=text.encode())
+def forged(estate: Estate, *options: str, lines: list[str] | None = None) -> None:
+    """On top of the ledger that is another one, which says that nothing is ours, or what `lines` say."""
+    lines = lines or ledger(estate)[:1]
+    blob = estate._object("hash-object", "-w", "--stdin", text="".join(f"{line}\n" for line in lines).encode())
     tree = estate._object("mktree", text=f"100644 blob {blob}\tledger.jsonl\n".encode())
     config = ("-c", "gpg.format=ssh")
     made = estate.git(*config, "commit-tree", *options, tree, "-p", REF, "-m", "applied")
+    estate.git("update-ref", REF, made)
+
+
+def ledger(estate: Estate, ref: str = REF) -> list[str]:
+    return estate.git("show", f"{ref}:ledger.jsonl").splitlines()
+
+
+def altered(estate: Estate, old: bytes, new: bytes) -> None:
+    """The last commit with its signature and something else in it."""
+    text = f"{estate.git('cat-file', 'commit', REF)}\n".encode()
+    assert old in text
+    made = estate._object("hash-object", "-t", "commit", "-w", "--stdin", text=text.replace(old, new))
     estate.git("update-ref", REF, made)
 
 
@@ -62,24 +74,118 @@ def test_every_commit_is_signed_and_believed(estate: Estate) -> None:
     assert verdicts(estate) == {"G"}
 
 
-@pytest.mark.parametrize("by", ["nobody", "mallory", "replayed"])
-def test_what_somebody_else_wrote_stops_that_tenant(estate: Estate, by: str) -> None:
-    """Unsigned, signed by a stranger, or another tenant's own signed ledger: refused, and the others go on."""
-    if by == "nobody":
-        forged(estate)
-    elif by == "mallory":
-        use(estate, "mallory")
-        forged(estate, "-S")
-        use(estate, "anna")
-    else:
-        estate.git("update-ref", REF, REF.replace("northwind", "contoso"))
+def stopped(estate: Estate, code: str = "PL309") -> None:
+    """Northwind alone: nothing of its ledger is believed, nothing is written, and Contoso goes on."""
     world = estate.world()
     plan = {found["tenant"]: found for found in estate.plan()["tenants"]}
-    assert codes(plan["northwind"]["findings"]) & {"PL301", "PL309"}
-    assert codes(plan["contoso"]["findings"]) == set()
-    done = {found["tenant"]: found["result"] for found in estate.apply().json["tenants"]}
-    assert done == {"northwind": "refused", "contoso": "nothing"}
+    assert (changes(plan["northwind"]), codes(plan["northwind"]["findings"])) == ([], {code})
+    assert (plan["contoso"]["adopted"], codes(plan["contoso"]["findings"])) == ([], set())
+    done = estate.apply()
+    assert done.code == 1
+    assert {found["tenant"]: found["result"] for found in done.json["tenants"]} == {
+        "northwind": "refused", "contoso": "nothing",
+    }  # fmt: skip
     assert estate.world() == world
+
+
+@pytest.mark.parametrize("by", ["nobody", "mallory"])
+def test_what_somebody_else_wrote_stops_that_tenant(estate: Estate, by: str) -> None:
+    """Unsigned, or signed by a stranger."""
+    use(estate, by)
+    forged(estate, *([] if by == "nobody" else ["-S"]))
+    use(estate, "anna")
+    stopped(estate)
+
+
+def test_many_are_looked_at_in_several_processes(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same verdicts."""
+    for name in ("PARALLEL_TENANTS", "CHUNK"):
+        monkeypatch.setattr(f"reconciler.session.{name}", 1)
+    forged(estate)
+    stopped(estate)
+
+
+def test_what_was_altered_stops_that_tenant(estate: Estate) -> None:
+    """Anna's signature over something else than what stands there now."""
+    altered(estate, b"run ", b"RUN ")
+    stopped(estate)
+
+
+def test_another_tenants_signed_ledger_stops_that_tenant(estate: Estate) -> None:
+    """The signature is good, and the ledger says whose it is."""
+    estate.git("update-ref", REF, CONTOSO)
+    stopped(estate, "PL301")
+
+
+def test_a_forged_ledger_gives_nothing_to_others(estate: Estate) -> None:
+    """It says that it has what is Contoso's, as if that had moved: not even looked at."""
+    header, *lines = ledger(estate, CONTOSO)
+    forged(estate, lines=[header.replace('"contoso"', '"northwind"', 1), *lines])
+    stopped(estate)
+
+
+def test_a_tip_that_is_no_commit_stops_that_tenant(estate: Estate) -> None:
+    """A ref may lead to anything."""
+    estate.git("update-ref", REF, estate._object("hash-object", "-w", "--stdin", text=b"nothing"))
+    stopped(estate)
+
+
+def test_a_signed_commit_of_the_estate_is_no_ledger(estate: Estate) -> None:
+    """Whoever gets a file of that name merged could else show what Anna signed as her word on what was applied."""
+    files = {"ledger.jsonl": f"{ledger(estate)[0]}\n"}
+    estate.write(files)
+    estate.git("-c", "gpg.format=ssh", "commit", "--quiet", "--amend", "-S", "-m", "merged")
+    estate.git("update-ref", REF, "HEAD")
+    stopped(estate)
+
+
+def test_what_is_no_ssh_signature_runs_no_other_program(estate: Estate) -> None:
+    """GnuPG is never given what a stranger pushed; its word would not count."""
+    gpg, ran = estate.root.parent / "gpg", estate.root.parent / "ran"
+    gpg.write_text(f"#!/bin/sh\ntouch {ran}\necho '[GNUPG:] GOODSIG 1 anna'\n")
+    gpg.chmod(0o755)
+    estate.git("config", "gpg.program", str(gpg))
+    altered(estate, b"SSH SIGNATURE", b"PGP SIGNATURE")
+    assert "PGP SIGNATURE" in estate.git("cat-file", "commit", REF)
+    stopped(estate)
+    assert not ran.exists()
+
+
+def test_the_users_log_may_show_signatures(estate: Estate) -> None:
+    """`log.showSignature` prints lines of its own."""
+    estate.git("config", "log.showSignature", "true")
+    assert [codes(found["findings"]) for found in estate.plan()["tenants"]] == [set(), set()]
+
+
+@pytest.mark.parametrize(("until", "found"), [("20990101", set()), ("20200101", {"PL309"})])
+def test_who_leaves_has_signed_until_then(estate: Estate, until: str, found: set[str]) -> None:
+    """`valid-before` instead of a line taken out: what was signed before that day still counts."""
+    line = (estate.root / "signers").read_text()
+    estate.write({"signers": line.replace("namespaces", f'valid-before="{until}",namespaces')})
+    assert codes(estate.one()["findings"]) == found
+
+
+def test_the_file_is_that_of_the_commit(estate: Estate) -> None:
+    """A branch that lets Mallory sign changes what is planned for that branch alone."""
+    use(estate, "mallory")
+    forged(estate, "-S")
+    use(estate, "anna")
+    estate.git("switch", "--quiet", "--create", "mallory")
+    public = (estate.root.parent / "mallory.pub").read_text()
+    estate.write({"signers": f'mallory@agency.example namespaces="git" {public}'})
+    assert "PL309" not in codes(estate.one()["findings"])
+    assert codes(estate.one("--rev", "main")["findings"]) == {"PL309"}
+    estate.git("switch", "--quiet", "main")
+    stopped(estate)
+
+
+def test_nobody_signs_on_top_of_a_forged_lock(estate: Estate) -> None:
+    """`unlock` would make Anna vouch for what it breaks."""
+    altered(estate, b"run ", b"RUN ")
+    tip = estate.git("rev-parse", REF)
+    done = estate.run("unlock", "northwind", "0123456789ab")
+    assert (done.code, "nobody who may has signed" in done.err) == (1, True)
+    assert estate.git("rev-parse", REF) == tip
 
 
 def test_the_journal_is_not_told_by_strangers(estate: Estate) -> None:
@@ -88,6 +194,13 @@ def test_the_journal_is_not_told_by_strangers(estate: Estate) -> None:
     for command in (["log"], ["history", "jane@northwind.example"]):
         run = estate.run(*command)
         assert (run.code, "northwind" in run.err) == (1, True)
+
+
+def test_a_key_inside_the_estate_is_found(estate: Estate) -> None:
+    """`user.signingkey` may be a path from there, as Git reads it."""
+    estate.git("config", "user.signingkey", "../anna")
+    estate.applied(mail({"jane": "{owner: jane, quota: 1 GiB}", "tom": "{owner: tom}"}, "aliases:\n  info: [jane]\n"))
+    assert verdicts(estate) == {"G"}
 
 
 @pytest.mark.parametrize("name", ["", "mallory", "not there"])
@@ -118,8 +231,22 @@ def test_an_older_ledger_is_signed_by_hand(tmp_path: Path) -> None:
     assert (changes(estate.one()), codes(estate.one()["findings"])) == ([], set())
 
 
-def test_a_file_that_is_not_there_stops_everything(estate: Estate) -> None:
-    """A wrong path must not mean that anybody may sign."""
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_a_file_that_is_not_there_stops_everything(estate: Estate, command: str) -> None:
+    """A wrong path must not mean that anybody may sign; the check of the pull request says it already."""
     estate.write({"signers": None})
-    run = estate.run("plan", "--format", "json")
+    run = estate.run(command, "--format", "json")
+    assert (run.code, run.json["findings"][0]["code"]) == (1, "IN237")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_elsewhere_is_none(estate: Estate, link: bool) -> None:
+    """Of the working tree too: a path out of the estate, or a link that leads there."""
+    outside = estate.root.parent / "outside"
+    (estate.root / "signers").rename(outside)
+    if link:
+        (estate.root / "signers").symlink_to(outside)
+    else:
+        estate.save({"reconciler.yaml": SIGNED["reconciler.yaml"].replace(": signers", ": ../outside")})
+    run = estate.run("plan", "--worktree", "--format", "json")
     assert (run.code, run.json["findings"][0]["code"]) == (1, "IN237")

@@ -10,12 +10,15 @@ from reconciler.findings import Origin, Rule, did_you_mean
 from reconciler.kinds.site import BAD_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.agency import Agency
     from reconciler.files import Files
     from reconciler.findings import Finding
 
+STILL_THERE = Rule(
+    "IN239", "error", "A tenant cannot have had this name", "Move all of the old folder, or take `renamed_from` out."
+)
 KEEP_COPY = Rule(
     "IN215", "error", "Forward on a mailbox's own name", "Say `keep_copy: true` or `keep_copy: false` there."
 )
@@ -122,6 +125,14 @@ def _mentions(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ..
                     yield (*path, key), key, value
             elif kind is dict or kind is list:
                 todo.append(((*path, key), value))
+
+
+def former(files: Files, there: Callable[[str], bool]) -> Iterator[Finding]:
+    """A tenant cannot have been one that is still there."""
+    old = files.control.get("renamed_from")
+    if old is not None and there(old):
+        origin = Origin(f"{files.folder}/control.yaml", ("renamed_from",))
+        yield STILL_THERE.at(files.tenant, f"There is a tenants/{old}.", origin)
 
 
 def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:
