@@ -138,7 +138,9 @@ def _whole(
 
 def _leave_occupied(draft: Draft) -> None:
     """What is to be put back where somebody has put something else meanwhile waits for a person's word."""
-    taken = {change.address: other for change, other in planned.occupied(draft.due, draft.unmanaged)}
+    # What leads to itself alone is what a removed mailbox leaves: PostfixAdmin has such a row for each.
+    others = [thing for thing in draft.unmanaged if thing.get("to") != (thing.address.name,)]
+    taken = {change.address: other for change, other in planned.occupied(draft.due, others)}
     draft.later += [Waiting(a, "create", None, f"its place is taken by {taken[a]}") for a in sorted(taken)]
     draft.due = [change for change in draft.due if change.address not in taken]
 
