@@ -10,7 +10,7 @@ from reconciler.claims import UNFINISHED
 from reconciler.errors import LedgerError, ProviderError, Unreachable
 from reconciler.findings import Finding, Origin, Rule
 from reconciler.following import check, follow, names
-from reconciler.handover import received, taken
+from reconciler.handover import Moved, received, taken
 from reconciler.identities import meet
 from reconciler.ledger import Ledger
 from reconciler.pausing import frozen, paused, put_back
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from reconciler.compile import Compiled
     from reconciler.effects import Live
-    from reconciler.model import Address, Entry
+    from reconciler.model import Entry
     from reconciler.session import Session
     from reconciler.tenant_files import Tenant
 
@@ -71,9 +71,7 @@ class _Draft:
         self.session, self.tenant, self.compiled = session, tenant, compiled
         self.outward = session.points_outward(compiled)
         if isinstance(ledger, LedgerError):
-            origin = Origin(f"tenants/{compiled.tenant}/tenant.yaml", line=1, column=1)
-            compiled.findings.append(NO_LEDGER.at(compiled.tenant, f"{ledger}.", origin))
-            ledger = Ledger(compiled.tenant)
+            ledger = self._unreadable(ledger, Ledger(compiled.tenant))
         if compiled.tenant in session.unsigned:
             origin, tip = Origin("reconciler.yaml", line=1, column=1), session.unsigned[compiled.tenant]
             compiled.findings.append(UNSIGNED.at(compiled.tenant, f"Its last commit is {tip}.", origin))
@@ -89,7 +87,7 @@ class _Draft:
         self.own = frozenset(scope.domain for _, scope in ledger.scopes)
         self.given = session.gifts.get(compiled.tenant, [])
         self.ledger = ledger = taken(follow(ledger, self.names), self.given)
-        moved = _Moved(session, ledger, compiled.tenant)
+        moved = Moved(session, ledger, compiled.tenant)
         self.gives = moved.lines()
         self.facts = facts._replace(accept=session.accept(tenant), moved=moved.declared)
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
@@ -124,9 +122,13 @@ class _Draft:
         try:
             return ledger._replace(intent=offline.claims(repository, tenant, tip, ledger.tip, ledger.intent))
         except LedgerError as error:
-            origin = Origin(f"tenants/{tenant}/tenant.yaml", line=1, column=1)
-            self.compiled.findings.append(NO_LEDGER.at(tenant, f"{error}.", origin))
-            return ledger
+            return self._unreadable(error, ledger)
+
+    def _unreadable(self, error: LedgerError, instead: Ledger) -> Ledger:
+        """What the tenant is planned with, which stops it."""
+        origin = Origin(f"tenants/{instead.tenant}/tenant.yaml", line=1, column=1)
+        self.compiled.findings.append(NO_LEDGER.at(instead.tenant, f"{error}.", origin))
+        return instead
 
     def _paused(self, planned: TenantPlan) -> TenantPlan:
         """With what must wait marked; the journal is asked only where a freeze holds something."""
@@ -190,38 +192,6 @@ def _facts(session: Session) -> Facts:
         freezes=agency.data.get("freeze", ()),
         now=session.estate.now,
     )
-
-
-class _Moved:
-    """What of a ledger other tenants hold now: domains that moved, or all of a tenant that has another name.
-
-    `declared` is {domain: what its new tenant declares}, `heir` the tenant that says it was this one.
-    """
-
-    def __init__(self, session: Session, ledger: Ledger, tenant: str) -> None:
-        self._tenant, self._ledger = tenant, ledger
-        domains = {scope.domain for _, scope in ledger.reach}
-        self._holders = {domain: session.estate.domains.get(domain, tenant) for domain in domains}
-        others = sorted({holder for holder in self._holders.values() if holder != tenant})
-        known = list(session.compiled(others))
-        gone = not session.estate.has(tenant)
-        heirs = [c.tenant for other, c in known if gone and other.files.control.get("renamed_from") == tenant]
-        self.heir = min(heirs, default="")
-        if self.heir:
-            self._holders = {domain: self.heir if at == tenant else at for domain, at in self._holders.items()}
-        states = {compiled.tenant: frozenset(compiled.state) for _, compiled in known}
-        self.declared = {domain: states[at] for domain, at in self._holders.items() if at != tenant}
-        if self.heir:
-            self.declared = dict.fromkeys(self.declared, frozenset(ledger.entries))
-
-    def lines(self) -> dict[str, frozenset[Address]]:
-        """{tenant: the addresses whose lines go there}."""
-        found: dict[str, set[Address]] = {}
-        for address, entry in self._ledger.entries.items():
-            holder = self._holders.get(entry.domain, self._tenant)
-            if holder != self._tenant:
-                found.setdefault(holder, set()).add(address)
-        return {holder: frozenset(addresses) for holder, addresses in found.items()}
 
 
 def authors(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, tuple[str, str]]:

@@ -27,9 +27,9 @@ from reconciler.ledger import REFS, Ledger
 from reconciler.pausing import going
 from reconciler.reach import reach
 from reconciler.removed import placed, removed
-from reconciler.results import Checked, Result, TenantResult
+from reconciler.results import Checked, Result, TenantResult, why
 from reconciler.review import tenant_digest
-from reconciler.rollout import left, roll_out, why
+from reconciler.rollout import left, roll_out
 from reconciler.session import CHUNK, Session, differing
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from reconciler.errors import LedgerError, Locked
 from reconciler.findings import Origin, Rule
 from reconciler.following import follow
 from reconciler.ledger import FILE, REFS, Ledger, noted, text
-from reconciler.results import TenantResult
+from reconciler.results import TenantResult, why
 from reconciler.review import tenant_digest
 from reconciler.swap import Commit
 
@@ -22,12 +22,45 @@ if TYPE_CHECKING:
 
     from reconciler.findings import Finding
     from reconciler.journal import Run
+    from reconciler.model import Address
     from reconciler.results import Verdict
     from reconciler.session import Session
 
 ALONE = Rule(
     "PL224", "error", "A move between tenants names one of the two", "Name both: `--tenant` for the one and the other."
 )
+
+
+class Moved:
+    """What of a ledger other tenants hold now: domains that moved, or all of a tenant that has another name.
+
+    `declared` is {domain: what its new tenant declares}, `heir` the tenant that says it was this one.
+    """
+
+    def __init__(self, session: Session, ledger: Ledger, tenant: str) -> None:
+        self._tenant, self._ledger = tenant, ledger
+        domains = {scope.domain for _, scope in ledger.reach}
+        self._holders = {domain: session.estate.domains.get(domain, tenant) for domain in domains}
+        others = sorted({holder for holder in self._holders.values() if holder != tenant})
+        known = list(session.compiled(others))
+        gone = not session.estate.has(tenant)
+        heirs = [c.tenant for other, c in known if gone and other.files.control.get("renamed_from") == tenant]
+        self.heir = min(heirs, default="")
+        if self.heir:
+            self._holders = {domain: self.heir if at == tenant else at for domain, at in self._holders.items()}
+        states = {compiled.tenant: frozenset(compiled.state) for _, compiled in known}
+        self.declared = {domain: states[at] for domain, at in self._holders.items() if at != tenant}
+        if self.heir:
+            self.declared = dict.fromkeys(self.declared, frozenset(ledger.entries))
+
+    def lines(self) -> dict[str, frozenset[Address]]:
+        """{tenant: the addresses whose lines go there}."""
+        found: dict[str, set[Address]] = {}
+        for address, entry in self._ledger.entries.items():
+            holder = self._holders.get(entry.domain, self._tenant)
+            if holder != self._tenant:
+                found.setdefault(holder, set()).add(address)
+        return {holder: frozenset(addresses) for holder, addresses in found.items()}
 
 
 def taken(ledger: Ledger, gifts: Iterable[Gift]) -> Ledger:
@@ -145,8 +178,8 @@ def _move(
 
 
 def _dropped(
-    plan: TenantPlan, verdict: Verdict, why: str, ready: dict[str, TenantPlan], results: dict[str, TenantResult]
+    plan: TenantPlan, verdict: Verdict, error: str, ready: dict[str, TenantPlan], results: dict[str, TenantResult]
 ) -> None:
-    missed = tuple((change, why) for change in plan.changes)
-    results[plan.tenant] = TenantResult(plan.tenant, verdict, (), missed, why, digest=tenant_digest(plan))
+    sha = tenant_digest(plan)
+    results[plan.tenant] = TenantResult(plan.tenant, verdict, not_done=why(plan, error), error=error, digest=sha)
     del ready[plan.tenant]

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.changes import Change, Waiting
-from reconciler.kinds import kinds
-from reconciler.model import Address, Ref
+from reconciler.kinds import kinds, ref_to
 from reconciler.order import dependencies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from reconciler.model import Resource
+    from reconciler.model import Address, Ref, Resource
 
 Held = tuple[list[Change], list[Waiting]]
 
@@ -46,8 +45,8 @@ def possible(chosen: Sequence[Change], omitted: Sequence[Change]) -> tuple[Chang
 
 def _needs_one_of(change: Change, omitted: Sequence[Change]) -> bool:
     if change.aim is None:
-        return any(_ref(change.address) in other.kind.refs(other.live) for other in omitted if other.live is not None)
-    return any(_ref(other.address) in _refs(change) for other in omitted if other.live is None or other.was)
+        return any(ref_to(change.address) in other.kind.refs(other.live) for other in omitted if other.live is not None)
+    return any(ref_to(other.address) in _refs(change) for other in omitted if other.live is None or other.was)
 
 
 def _still_referred_to(changes: list[Change], there: Mapping[Address, Resource]) -> Held:
@@ -56,7 +55,7 @@ def _still_referred_to(changes: list[Change], there: Mapping[Address, Resource])
     while any(change.aim is None for change in changes):
         near, anywhere = _users(_after(there, changes))
         removals = [change.address for change in changes if change.aim is None]
-        users = {gone: near.get((gone.provider, _ref(gone))) or anywhere.get(_ref(gone)) for gone in removals}
+        users = {gone: near.get((gone.provider, ref_to(gone))) or anywhere.get(ref_to(gone)) for gone in removals}
         stuck = {gone: user for gone, user in users.items() if user is not None}
         if not stuck:
             break
@@ -70,7 +69,7 @@ def _users(after: Mapping[Address, Resource]) -> tuple[dict[tuple[str, Ref], Add
 
     What has moved answers everybody but who stays behind: kept mailboxes hold the domain they lie in.
     """
-    there = {(address.provider, _ref(address)) for address in after}
+    there = {(address.provider, ref_to(address)) for address in after}
     answered = {ref for _, ref in there}
     refs = [(address, ref) for address in sorted(after) for ref in kinds()[address.kind].refs(after[address])]
     near = {(address.provider, ref): address for address, ref in refs if (address.provider, ref) not in there}
@@ -79,7 +78,7 @@ def _users(after: Mapping[Address, Resource]) -> tuple[dict[tuple[str, Ref], Add
 
 def _needing_what_is_gone(changes: list[Change], gone: AbstractSet[Address]) -> Held:
     """A change that needs something removed by hand, which no change puts back, waits for a person's word."""
-    missing, later = {_ref(address): address for address in gone}, list[Waiting]()
+    missing, later = {ref_to(address): address for address in gone}, list[Waiting]()
     while stuck := [(change, ref) for change in changes for ref in _needed(change, missing) if ref in missing]:
         for change, ref in stuck:
             if change in changes:
@@ -87,7 +86,7 @@ def _needing_what_is_gone(changes: list[Change], gone: AbstractSet[Address]) -> 
                 later.append(Waiting(change.address, change.action, None, why))
                 changes = [other for other in changes if other is not change]
                 if change.action in {"create", "rename"}:
-                    missing[_ref(change.address)] = change.address
+                    missing[ref_to(change.address)] = change.address
     return changes, later
 
 
@@ -102,17 +101,13 @@ def _after_a_person(changes: list[Change], todo: AbstractSet[Address]) -> Held:
     return [change for change in changes if change.address not in held], later
 
 
-def _ref(address: Address) -> Ref:
-    return Ref(kinds()[address.kind].namespace, address.name)
-
-
 def _refs(change: Change) -> Sequence[Ref]:
     return () if change.aim is None else change.kind.refs(change.aim)
 
 
 def _needed(change: Change, missing: Mapping[Ref, Address]) -> Sequence[Ref]:
     """What it refers to; what goes here needs what stands, or shall stand, under its name at another provider."""
-    own = _ref(change.address)
+    own = ref_to(change.address)
     moves = change.aim is None and own in missing and missing[own].provider != change.address.provider
     return (own,) if moves else _refs(change)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.changes import Batch
 from reconciler.findings import Rule
-from reconciler.kinds import kinds, modules
+from reconciler.kinds import kinds, modules, ref_to
 from reconciler.kinds.record import label, rtype
 from reconciler.model import Ref, Scope
 
@@ -56,8 +56,8 @@ def unavoidable(changes: Sequence[Change]) -> dict[Address, set[Address]]:
 
     They make what it refers to, stop referring to it before it goes, make it elsewhere, or leave its place.
     """
-    makers = {_ref(change.address): change.address for change in changes if _makes(change)}
-    removers = {_ref(gone): change.address for change in changes if (gone := _leaves(change)) is not None}
+    makers = {ref_to(change.address): change.address for change in changes if _makes(change)}
+    removers = {ref_to(gone): change.address for change in changes if (gone := _leaves(change)) is not None}
     before: dict[Address, set[Address]] = {change.address: set() for change in changes}
     moving = {ref for ref, old in removers.items() if ref in makers and makers[ref].provider != old.provider}
     for ref in moving:
@@ -140,10 +140,6 @@ def _refs(resource: Resource | None) -> frozenset[Ref]:
     return frozenset(kinds()[resource.address.kind].refs(resource))
 
 
-def _ref(address: Address) -> Ref:
-    return Ref(kinds()[address.kind].namespace, address.name)
-
-
 def _makes(change: Change) -> bool:
     """Whether there is something under its address only afterwards."""
     return change.aim is not None and (change.live is None or change.was is not None)
@@ -177,9 +173,9 @@ def _slot_blockers(change: Change, vacated: Mapping[Slot, list[Change]]) -> set[
 
 def _mx_barrier(changes: Sequence[Change], before: dict[Address, set[Address]]) -> None:
     mx = [c for c in changes if c.kind.name == "record" and rtype(c.address.name) == "MX"]
-    made = {_ref(c.address) for c in mx if _makes(c)}
+    made = {ref_to(c.address) for c in mx if _makes(c)}
     for change in mx:
-        moves = change.aim is None and _ref(change.address) in made  # Git wants one still, at another provider
+        moves = change.aim is None and ref_to(change.address) in made  # Git wants one still, at another provider
         if label(change.address.name) != change.domain or moves:
             continue
         ours = [c for c in changes if c.domain == change.domain and c.kind.namespace in {"address", "domain"}]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 Data = dict[str, Any]
 _PATIENCE = 1.0  # seconds between two looks at a lock
 _CHUNK = 400  # runs read at once
-_APPLIED = ("tenant", "run", "actor", "began", "ended", "commit", "digest", "version")
+_APPLIED = ("tenant", "run", "actor", "began", "ended", "commit", "digest", "version", "no_remote")
 _CHANGE = {"address", "action", "fields", "origin", "revert"}
-_HEAD = ("run", "actor", "began", "commit", "version")
+_HEAD = ("run", "actor", "began", "commit", "version", "no_remote")
 
 
 def runs(repository: Repository, tenants: Sequence[str]) -> Iterator[Data]:
@@ -59,6 +59,7 @@ def _files(repository: Repository, commits: Sequence[str]) -> Iterator[tuple[str
 def _parsed(name: str, content: bytes) -> Data:
     try:
         data: Data = json.loads(content)
+        data.setdefault("no_remote", None)  # an older run does not say it
         whole = all(change.keys() >= _CHANGE for change in data["changes"])
         if not whole or not data.keys() >= {"tenant", "settled", "digest", *_HEAD}:
             raise LedgerError(f"{name} lacks a part")
@@ -114,7 +115,7 @@ def log(session: Session, limit: int) -> list[Data]:
             if (run["ended"] or run["began"]) < min(whole["began"] for whole in found.values()):
                 break  # older than all that is shown; others may stand between a run's tenants
             continue
-        head = {**{key: run[key] for key in _HEAD}, "no_remote": run.get("no_remote")}
+        head = {key: run[key] for key in _HEAD}
         whole = found.setdefault(run["run"], {**head, "ended": run["ended"], "tenants": []})
         done = sum(change["result"] == "applied" for change in run["changes"])
         result = "at work" if run["ended"] is None and state.get((run["tenant"], run["run"])) else run["result"]
@@ -144,7 +145,7 @@ def _told(session: Session, tenants: Sequence[str], name: str) -> tuple[list[Dat
     """
     found, adopted, asked = list[Data](), False, {_canonical(name)}
     for run in runs(session.estate.repository, tenants):
-        applied = {**{key: run[key] for key in _APPLIED}, "no_remote": run.get("no_remote")}
+        applied = {key: run[key] for key in _APPLIED}
         whole = run["tenant"] == name
         here = [change for change in run["changes"] if whole or _among(change, asked)]
         noted = [_noted(step) for step in run["steps"] if (whole or _among(step, asked)) and _tells(step)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.changes import Change, Plan
+    from reconciler.changes import Change, Plan, TenantPlan
     from reconciler.findings import Finding
 
 Verdict = Literal["applied", "nothing", "refused", "held", "stale", "locked", "failed", "skipped"]
@@ -54,3 +54,8 @@ class Rollback(NamedTuple):
     since: tuple[Mapping[str, Any], ...]
     accepted: tuple[Mapping[str, Any], ...]
     plan: Plan
+
+
+def why(planned: TenantPlan, reason: str) -> tuple[tuple[Change, str], ...]:
+    """Each declared change with why it was not made."""
+    return tuple((change, reason) for change in planned.changes)

@@ -8,7 +8,7 @@ from reconciler import apply as applying
 from reconciler import runner
 from reconciler.handover import hand_over
 from reconciler.journal import Journal
-from reconciler.results import TenantResult
+from reconciler.results import TenantResult, why
 from reconciler.review import tenant_digest
 from reconciler.session import CHUNK
 from reconciler.waves import waves
@@ -78,11 +78,6 @@ def left(planned: TenantPlan) -> TenantResult:
     if not held:
         return TenantResult(planned.tenant, "nothing", digest=sha)
     return TenantResult(planned.tenant, "held", not_done=held, rerun=_rerun(planned.tenant), digest=sha)
-
-
-def why(planned: TenantPlan, reason: str) -> tuple[tuple[Change, str], ...]:
-    """Each declared change with why it was not made."""
-    return tuple((change, reason) for change in planned.changes)
 
 
 def _held(planned: TenantPlan) -> tuple[tuple[Change, str], ...]:

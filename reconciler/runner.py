@@ -6,7 +6,7 @@ import os
 import traceback
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler import providers
 from reconciler.apply import Outcome
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from reconciler.model import Address, Resource, Scope, Value
     from reconciler.providers import Provider
 
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
 Scopes = Iterable[tuple[str, "Scope"]]
 
 

@@ -11,11 +11,13 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
 
-from reconciler.model import Kind
+from reconciler.model import Kind, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
+
+    from reconciler.model import Address
 
 
 @cache
@@ -35,6 +37,11 @@ def kinds() -> Mapping[str, Kind]:
 def named(name: str) -> Kind:
     """The kind called `name`."""
     return kinds()[name]
+
+
+def ref_to(address: Address) -> Ref:
+    """The pointer that leads to an address, wherever it is hosted."""
+    return Ref(kinds()[address.kind].namespace, address.name)
 
 
 # A kind is code, not data: between worker processes it travels by its name.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import Conflict, ProviderError, Refused, Unreachable
-from reconciler.kinds import kinds, record
+from reconciler.kinds import kinds, record, ref_to
 from reconciler.model import MISSING, Address, Ref, Resource
 from reconciler.providers import _shapes
 
@@ -139,12 +139,12 @@ class Memory:
         return computed
 
     def _no_referrer_left_behind(self, things: Things, gone: Address, batch: Batch) -> None:
-        ref = Ref(kinds()[gone.kind].namespace, gone.name)
-        made = {Ref(change.kind.namespace, change.address.name) for change in batch.changes if change.live is None}
-        if ref in made or self._answers(things, ref):  # another takes its place before anybody can see
+        left = ref_to(gone)
+        made = {ref_to(change.address) for change in batch.changes if change.live is None}
+        if left in made or self._answers(things, left):  # another takes its place before anybody can see
             return
         for thing in things.values():
-            if ref in kinds()[thing.address.kind].refs(thing):
+            if left in kinds()[thing.address.kind].refs(thing):
                 raise Refused(f"{self._name}: {gone} cannot go, {thing.address} needs it")
 
     def _no_clash(self, things: Things, thing: Resource) -> None:
