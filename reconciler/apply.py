@@ -60,7 +60,7 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
     for name in sorted(plan.takes - {batch.provider for batch in plan.batches}):
         work.known(name, (yield Identify(name, plan.identities.get(name))))
     entries = {step.address: step.entry for step in plan.steps} | work.entries
-    if entries or begun or plan.unfinished or plan.names or work.identities:
+    if entries or begun or plan.unfinished or plan.names or plan.joins or work.identities:
         done, failed = tuple(work.outcome.done), tuple(work.outcome.failed)
         held, told = bool(plan.held), work.identities
         unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed, work.unseen, told, held)

@@ -80,7 +80,7 @@ class _Draft:
             compiled.findings.append(REWRITTEN.at(compiled.tenant, f"{session.rewritten[compiled.tenant]}.", origin))
         self.names = names(ledger, session.estate.agency)
         compiled.findings += check(ledger, self.names, session.estate.agency)
-        self.locked = session.locked(ledger)
+        self.locked = session.locked(ledger) or session.locked(session.kept(compiled.tenant))
         self.joins = session.joins.get(compiled.tenant)
         if self.joins and not self.locked:
             ledger = self._joined(ledger, self.joins)

@@ -168,7 +168,9 @@ def apply(request: Request, planned: Plan, permit: Permit) -> Result:
 
 def _apart(session: Session, ready: Sequence[TenantPlan], results: dict[str, TenantResult]) -> list[TenantPlan]:
     """Those that may go on without the remote: others are at work on a tenant whose intent was seen open last."""
-    open_ = {found.tenant for found in ready if found.unfinished and found.tip not in session.apart.values()}
+    tips = session.ledgers.both([found.tenant for found in ready])[REFS] if ready else {}
+    seen = session.ledgers.read(tips)
+    open_ = {tenant for tenant, ledger in seen.items() if isinstance(ledger, LedgerError) or ledger.intent}
     error = "its intent was open when the remote answered last: somebody may be at work on it"
     for found in ready:
         if found.tenant in open_:
@@ -225,7 +227,8 @@ def _selected(whole: Plan, planned: TenantPlan, permit: Permit) -> TenantPlan | 
         chosen = going(permit.select(whole, planned))._replace(sha=sha)
     except StalePlan as stale:
         return TenantResult(planned.tenant, "stale", not_done=why(planned, str(stale)), digest=sha)
-    if not chosen.changes and not chosen.steps and not (chosen.unfinished or chosen.takes or chosen.names):
+    noted = chosen.unfinished or chosen.takes or chosen.names or chosen.joins
+    if not chosen.changes and not chosen.steps and not noted:
         return left(chosen)
     return chosen
 

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING
 
 from reconciler.errors import LedgerError
+from reconciler.history import UNBORN
 from reconciler.ledger import INTENT, OFFLINE, as_intent
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
 
 def waiting(repository: Repository, apart: Mapping[str, str], tips: Mapping[str, str]) -> dict[str, str]:
-    """Those of the runs kept apart that are not joined yet."""
-    return {tenant: tip for tenant, tip in apart.items() if not _joined(repository, tip, tips.get(tenant))}
-
-
-def _joined(repository: Repository, tip: str, into: str | None) -> bool:
-    return into is not None and repository.attempt("merge-base", "--is-ancestor", tip, into).returncode == 0
+    """Those of the runs kept apart that are not joined yet: of the others a run that was killed has left the ref."""
+    if not apart:
+        return {}
+    joined = [f"^{tips[tenant]}" for tenant in apart if tenant in tips]
+    asked = "".join(f"{tip}\n" for tip in [*apart.values(), *joined])
+    left = set(repository.git("rev-list", "--stdin", stdin=asked.encode()).decode().split())
+    return {tenant: tip for tenant, tip in apart.items() if tip in left}
 
 
 def claims(repository: Repository, tenant: str, tip: str, seen: str | None, known: Intent | None) -> Intent | None:
@@ -59,7 +61,8 @@ def _whole(claims: Iterable[Change]) -> tuple[Change, ...]:
 def begin(repository: Repository, plans: Iterable[TenantPlan]) -> None:
     """Refs of this clone's own to go on from, where the ledgers were seen last."""
     there = repository.refs(OFFLINE)
-    fresh = [plan for plan in plans if plan.tip is not None and f"{OFFLINE}{plan.tenant}" not in there]
-    lines = "".join(f"create {OFFLINE}{plan.tenant} {plan.tip}\n" for plan in fresh)
+    known = {f"{OFFLINE}{plan.tenant}": plan.tip for plan in plans if plan.tip is not None}
+    moved = {name: tip for name, tip in known.items() if there.get(name) != tip}
+    lines = "".join(f"update {name} {tip} {there.get(name, UNBORN)}\n" for name, tip in moved.items())
     if lines:
         repository.git("update-ref", "--stdin", stdin=lines.encode())

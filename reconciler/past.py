@@ -125,8 +125,10 @@ def log(session: Session, limit: int) -> list[Data]:
 
 
 def _open(session: Session) -> list[Ledger]:
-    ledgers = session.ledgers.read({name: session.tips.get(name) for name in session.names})
-    return [found for found in ledgers.values() if isinstance(found, Ledger) and found.intent is not None]
+    """The ledgers with an intent, those that are kept apart among them."""
+    ledgers = session.ledgers.read({name: session.tips.get(name) for name in session.names}).values()
+    both = [*ledgers, *map(session.kept, session.joins)]
+    return [found for found in both if isinstance(found, Ledger) and found.intent is not None]
 
 
 def history(session: Session, name: str) -> list[Data]:
@@ -203,9 +205,10 @@ def _concerns(address: str, asked: str) -> bool:
 
 def unlock(session: Session, tenant: str, run: str) -> str:
     """Break a run's lock; what it said it would do stays a claim. Gives who held it. Raises LedgerError."""
-    ledger = session.ledgers.read({tenant: session.tips.get(tenant)})[tenant]
-    if isinstance(ledger, LedgerError):
-        raise ledger
+    known = session.ledgers.read({tenant: session.tips.get(tenant)})[tenant]
+    if isinstance(known, LedgerError):
+        raise known
+    ledger = next((kept for kept in (session.kept(tenant),) if kept.intent and kept.intent.run == run), known)
     intent = ledger.intent
     if intent is None or intent.run != run or intent.unlocked is not None or ledger.tip is None:
         held = f"; run {intent.run} does" if intent is not None and intent.unlocked is None else ""
@@ -213,9 +216,8 @@ def unlock(session: Session, tenant: str, run: str) -> str:
     repository = session.estate.repository
     who = journal.identity(repository)
     broken = journal.unlocked(repository, ledger.tip, who)
-    _, refused = session.refs.write(
-        f"unlock-{run}", who, [Commit(tenant, ledger.tip, f"unlocked: run {run}\n", broken)]
-    )
+    refs = session.refs_apart if ledger.tip in session.apart.values() else session.refs
+    _, refused = refs.write(f"unlock-{run}", who, [Commit(tenant, ledger.tip, f"unlocked: run {run}\n", broken)])
     for error in refused.values():
         raise error
     return session.locked(ledger) or f"run {intent.run} by {intent.actor}, which is gone"

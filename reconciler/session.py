@@ -87,7 +87,7 @@ class Session:
         self.today = self.estate.today
         old = acceptances.expired(self.agency_accept, "reconciler.yaml", self.today)
         self.findings += self.estate.located_all(list(old))
-        known = {*self.tips, *self.unsigned}
+        known = {*self.tips, *self.unsigned, *self.joins}
         asked = request.tenants or {*self.estate.tenants, *known}
         self.names = tuple(sorted(name for name in set(asked) if name in known or self.estate.has(name)))
         origin = Origin("tenants", line=1, column=1)
@@ -105,11 +105,12 @@ class Session:
         """See how far the ledgers are now."""
         away = fetch and not self._fetch()
         found = self.ledgers.both(self.request.tenants)
-        self.tips, self.apart = found[REFS], found[OFFLINE]
+        self.tips = found[REFS]
+        self.apart = offline.waiting(self.estate.repository, found[OFFLINE], self.tips)
         if away or self.request.no_remote:
             self.tips, self.joins = {**self.tips, **self.apart}, {}
         else:
-            self.joins = offline.waiting(self.estate.repository, self.apart, self.tips) if self.apart else {}
+            self.joins = self.apart
         if fetch:
             self._trust()
 
@@ -117,8 +118,18 @@ class Session:
     def refs(self) -> Refs:
         """The ledgers' refs, here and where they are kept; of a run without the remote those kept apart."""
         if self.request.no_remote:
-            return Refs(self.estate.repository, None, base=OFFLINE, signers=self.signers)
+            return self.refs_apart
         return Refs(self.estate.repository, self._remote(), signers=self.signers)
+
+    @cached_property
+    def refs_apart(self) -> Refs:
+        """The refs of runs without the remote, in this clone alone."""
+        return Refs(self.estate.repository, None, base=OFFLINE, signers=self.signers)
+
+    def kept(self, tenant: str) -> Ledger:
+        """A tenant's ledger as runs without the remote left it and nobody has joined it yet."""
+        found = self.ledgers.read({tenant: self.joins.get(tenant)})[tenant]
+        return found if isinstance(found, Ledger) else Ledger(tenant)
 
     def _trust(self) -> None:
         """Leaves out the ledgers that nobody who may has signed for: nothing that they say counts, for anybody."""

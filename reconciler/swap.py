@@ -34,7 +34,7 @@ _NO_REMOTE = "say `ledger: {remote: null}` in reconciler.yaml to keep the ledger
 class Commit(NamedTuple):
     """A commit on a tenant's ref: what it changes in the tree of `parent` (None: takes the file out).
 
-    `joins` is the commit of runs that were kept apart; their ref goes when this one arrives.
+    `joins` is the commit of runs that were kept apart; their ref goes when this one arrives, if it still is there.
     """
 
     tenant: str
@@ -90,7 +90,8 @@ class Refs:
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
         arrived = {tenant: tip for tenant, tip in made.items() if tenant not in refused}
-        self._delete(f"{OFFLINE}{commit.tenant}" for commit in commits if commit.joins and commit.tenant in arrived)
+        if joined := [f"delete {OFFLINE}{c.tenant} {c.joins}\n" for c in commits if c.joins and c.tenant in arrived]:
+            self._repository.attempt("update-ref", "--stdin", stdin="".join(joined))
         return arrived, refused
 
     def _signed(self, prefix: str, made: dict[str, str]) -> dict[str, str]:
