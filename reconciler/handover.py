@@ -164,7 +164,8 @@ def _move(
     gift = Gift(giver.tenant, lines, old.scopes, old.identities)
     after = {giver.tenant: noted(old, dict.fromkeys(lines), ()), taker.tenant: noted(taken(new, [gift]), {}, ())}
     message = f"handed over: run {run.id}, {len(lines)} lines from {giver.tenant} to {taker.tenant}\n"
-    commits = [Commit(plan.tenant, plan.tip, message, {FILE: text(after[plan.tenant])}) for plan in both]
+    # Git renames the refs of a transaction in turn: should it die in between, both ledgers have the lines, not none.
+    commits = [Commit(plan.tenant, plan.tip, message, {FILE: text(after[plan.tenant])}) for plan in (taker, giver)]
     try:
         tips, refused = session.refs.write(run.id, run.actor, commits, together=True)
     except LedgerError as error:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from itertools import count
 
 import pytest
 
 from reconciler import engine
+from reconciler.history import Repository
 from reconciler.permit import Permit
 from reconciler.session import Request
-from tests.estates import contoso, control, dns, mail, make, northwind, tenant
+from tests.estates import Estate, contoso, control, dns, mail, make, northwind, tenant
 from tests.test_due import changes
+from tests.test_killed import copied, killed
 from tests.test_locks import at_work, elsewhere
 from tests.test_remote import hub, refs
 
@@ -47,6 +51,10 @@ def ledger(estate, name):
     return [
         json.loads(line) for line in estate.git("show", f"refs/reconciler/tenants/{name}:ledger.jsonl").splitlines()
     ]
+
+
+def has(estate, name):
+    return bool(estate.git("for-each-ref", f"refs/reconciler/tenants/{name}"))
 
 
 def lines(estate, name):
@@ -179,6 +187,82 @@ def test_a_remote_that_takes_one_takes_none(hub):
     assert hub.a.apply().code == 0
     assert (lines(hub.remote, OLD), len(lines(hub.remote, NEW)) > 5) == ({}, True)
     assert refs(hub.remote) == refs(hub.a)
+
+
+def test_a_remote_without_such_transactions_takes_none(hub):
+    """Old servers and some protocols have no `--atomic`: then a domain does not move, and the error says why."""
+    hub.a.applied({})
+    hub.remote.git("config", "receive.advertiseAtomic", "false")
+    hub.write(renamed())
+    before = refs(hub.remote)
+    done = hub.a.apply()
+    told = {found["tenant"]: found for found in done.json["tenants"]}
+    assert (done.code, [told[name]["result"] for name in (OLD, NEW)]) == (1, ["failed", "failed"])
+    assert "atomic" in told[OLD]["error"]
+    assert (refs(hub.remote), refs(hub.a)) == (before, before)
+
+
+def test_a_ref_that_is_held_here_moves_neither(estate):
+    """Without a remote Git's own transaction is the one: a lock file on one of the two is enough."""
+    estate.write(renamed(northwind(BOXES)))
+    before = estate.git("for-each-ref", "refs/reconciler")
+    lock = estate.root / ".git" / "refs" / "reconciler" / "tenants" / f"{OLD}.lock"
+    lock.touch()
+    done = {found["tenant"]: found["result"] for found in estate.apply().json["tenants"]}
+    assert done == {OLD: "failed", NEW: "failed"}
+    assert estate.git("for-each-ref", "refs/reconciler") == before
+    lock.unlink()
+    assert estate.apply().code == 0
+
+
+def test_the_one_that_takes_moves_first(estate, monkeypatch):
+    """Git renames one ref after the other: where it dies in between the lines are in both ledgers, never in none."""
+    moved, attempt = [], Repository.attempt
+
+    def seen(self, *arguments, stdin=""):
+        moved.extend(line.split()[1] for line in stdin.splitlines() if line.startswith("update refs/"))
+        return attempt(self, *arguments, stdin=stdin)
+
+    monkeypatch.setattr(Repository, "attempt", seen)
+    before = lines(estate, OLD)
+    estate.write(renamed(northwind(BOXES)))
+    assert estate.apply().code == 0
+    assert [name.rpartition("/")[2] for name in moved[:2]] == [NEW, OLD]
+    log = estate.git("log", "--format=%H %s", f"refs/reconciler/tenants/{OLD}").splitlines()
+    handed = next(index for index, line in enumerate(log) if "handed over" in line)
+    estate.git("update-ref", f"refs/reconciler/tenants/{OLD}", log[handed + 1].split()[0])
+    assert (set(lines(estate, OLD)), set(lines(estate, NEW))) == (set(before), set(before))
+    assert estate.apply().code == 0
+    assert (lines(estate, NEW), lines(estate, OLD)) == (before, {})
+
+
+@pytest.mark.parametrize("remote", [True, False])
+def test_a_move_killed_anywhere(tmp_path, remote):
+    """At every boundary until it is made here and at the remote: the lines are in one ledger, and the next run ends it.
+
+    What follows is an apply like any other.
+    """
+    estate = make(tmp_path / "one" / "estate", northwind())
+    if remote:
+        estate.git("init", "--quiet", "--bare", "../remote.git")
+        estate.git("remote", "add", "origin", "../remote.git")
+    estate.applied({})
+    before, met = set(lines(estate, OLD)), set[tuple[bool, str]]()
+    estate.write(renamed())
+    for number in count(1):
+        if (True, NEW) in met:
+            break
+        again = copied(estate, tmp_path / str(number))
+        assert killed(again, number)
+        for place in (again, Estate(again.root.parent / "remote.git")) if remote else (again,):
+            there = [name for name in (OLD, NEW) if has(place, name) and lines(place, name)]
+            assert [set(lines(place, name)) for name in there] == [before], f"boundary {number}"
+            met.add((place is again, *there))
+        assert again.apply().code == 0
+        assert (set(lines(again, NEW)), lines(again, OLD)) == (before, {})
+        assert changes(tenants(again)[NEW]) == []
+        shutil.rmtree(again.root.parent)
+    assert len(met) == (4 if remote else 2)
 
 
 def test_a_remote_that_goes_away_fails_both_and_no_other(hub):
