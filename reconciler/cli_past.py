@@ -22,11 +22,15 @@ def log(form: str, limit: int, **options: Any) -> None:
     from reconciler.reports import data, past
 
     output, request = prepare(form, **options)
-    found = engine.log(request, limit)
+    found, missing = engine.log(request, limit)
+    if missing and not found:
+        raise missing
     if form == "json":
         output.text(data.text(past.log_data(found)))
     else:
         output.lines(past.log(found))
+    if missing:
+        raise missing
     leave(DONE)
 
 
@@ -40,10 +44,14 @@ def history(form: str, name: str, **options: Any) -> None:
     from reconciler.reports import data, past
 
     output, request = prepare(form, **options)
-    found = engine.history(request, name)
+    found, missing = engine.history(request, name)
+    if missing and not found:
+        raise missing
     output.text(data.text(past.history_data(name, found))) if form == "json" else output.lines(
         past.history(name, found)
     )
+    if missing:
+        raise missing
     leave(DONE)
 
 

@@ -180,37 +180,36 @@ def _apart(session: Session, ready: Sequence[TenantPlan], results: dict[str, Ten
     return free
 
 
-def log(request: Request, limit: int) -> list[dict[str, Any]]:
-    """The newest runs. Raises InputError, LedgerError."""
+def log(request: Request, limit: int) -> tuple[list[dict[str, Any]], LedgerError | None]:
+    """The newest runs, and of which ledgers nothing is told. Raises InputError, LedgerError."""
     with Session(request, fetch=True) as session:
-        _vouched(session)
-        return past.log(session, limit)
+        return past.log(session, limit), _unsigned(session)
 
 
-def _vouched(session: Session) -> None:
-    """What is told from the journal, or signed on top of it, was signed by those who may. Raises LedgerError."""
-    if session.unsigned:
-        raise LedgerError(f"nobody who may has signed for the ledger of {', '.join(sorted(session.unsigned))}")
+def _unsigned(session: Session) -> LedgerError | None:
+    """Which ledgers nobody who may has signed for: nothing of theirs is told, nor signed on top of."""
+    if not session.unsigned:
+        return None
+    return LedgerError(f"nobody who may has signed for the ledger of {', '.join(sorted(session.unsigned))}")
 
 
-def history(request: Request, name: str) -> list[dict[str, Any]]:
-    """Every change to a name, the newest first. Raises InputError, LedgerError."""
+def history(request: Request, name: str) -> tuple[list[dict[str, Any]], LedgerError | None]:
+    """Every change to a name, the newest first, and of which ledgers nothing is told. Raises as `log` does."""
     with Session(request, fetch=True) as session:
-        _vouched(session)
-        return past.history(session, name)
+        return past.history(session, name), _unsigned(session)
 
 
 def roll_back(request: Request, target: str, branch: str) -> Rollback:
     """The revert of a run or a commit on a branch, and what it would do. Raises InputError, ReconcilerError."""
     with Session(request, fetch=True) as session:
-        _vouched(session)
         return rollback.make(session, target, branch, lambda commit: plan(request._replace(revision=commit)))
 
 
 def unlock(request: Request, tenant: str, run: str) -> str:
     """Break a lock; gives who held it. Raises InputError, LedgerError, Locked."""
     with Session(request._replace(tenants=(tenant,)), fetch=True) as session:
-        _vouched(session)
+        if missing := _unsigned(session):
+            raise missing
         return past.unlock(session, tenant, run)
 
 

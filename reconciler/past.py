@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical, journal
 from reconciler.errors import LedgerError
-from reconciler.ledger import INTENT, INTENT_FORMAT, RUN, Ledger, Ledgers
+from reconciler.ledger import INTENT, INTENT_FORMAT, RUN, Ledger
 from reconciler.review import sha256, tenant_digest
 from reconciler.swap import Commit
 
@@ -27,13 +27,13 @@ _CHANGE = {"address", "action", "fields", "origin", "revert"}
 _HEAD = ("run", "actor", "began", "commit", "version", "no_remote")
 
 
-def runs(repository: Repository, tenants: Sequence[str]) -> Iterator[Data]:
-    """What each run did in each tenant (`run.json`), newest first. Raises LedgerError for what cannot be read.
+def runs(repository: Repository, tips: Iterable[str]) -> Iterator[Data]:
+    """What each run did in each tenant (`run.json`) as of some ledgers' tips, newest first.
 
     A run that was killed has only its intent: what became of it is what the run after it saw.
+    Raises LedgerError for what cannot be read.
     """
-    known = [tip for tips in Ledgers(repository).both(tenants).values() for tip in tips.values()]
-    listing = repository.git("rev-list", "--date-order", "--stdin", stdin="".join(f"{tip}\n" for tip in known).encode())
+    listing = repository.git("rev-list", "--date-order", "--stdin", stdin="".join(f"{tip}\n" for tip in tips).encode())
     told = set[tuple[str, str]]()
     seen: dict[tuple[str, str], Data] = {}
     for name, content in _files(repository, listing.decode().split()):
@@ -110,7 +110,7 @@ def log(session: Session, limit: int) -> list[Data]:
     state = {
         (ledger.tenant, ledger.intent.run): bool(session.locked(ledger)) for ledger in _open(session) if ledger.intent
     }
-    for run in runs(session.estate.repository, session.request.tenants):
+    for run in runs(session.estate.repository, session.told()):
         if run["run"] not in found and len(found) >= limit:
             if (run["ended"] or run["began"]) < min(whole["began"] for whole in found.values()):
                 break  # older than all that is shown; others may stand between a run's tenants
@@ -146,7 +146,7 @@ def _told(session: Session, tenants: Sequence[str], name: str) -> tuple[list[Dat
     Before it got its name it had another, and what was done to it then is told too.
     """
     found, adopted, asked = list[Data](), False, {_canonical(name)}
-    for run in runs(session.estate.repository, tenants):
+    for run in runs(session.estate.repository, session.told(tenants)):
         applied = {key: run[key] for key in _APPLIED}
         whole = run["tenant"] == name
         here = [change for change in run["changes"] if whole or _among(change, asked)]

@@ -35,7 +35,7 @@ _OF_ALL = {"PL103", "PL104"}  # limits over all tenants: only reconciler.yaml li
 def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]) -> Rollback:
     """The revert of a run or a commit, committed on `branch`. Raises ReconcilerError; then nothing is left of it."""
     repository = session.estate.repository
-    runs = list(past.runs(repository, session.request.tenants))
+    runs = list(past.runs(repository, session.told()))
     named = [run for run in runs if run["run"] == target]
     commits = _of_run(repository, named) if named else [repository.commit(target)]
     undone = [change for run in runs for change in _changes(run) if run in named or _from(change, commits)]

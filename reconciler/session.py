@@ -131,6 +131,11 @@ class Session:
         found = self.ledgers.read({tenant: self.joins.get(tenant)})[tenant]
         return found if isinstance(found, Ledger) else Ledger(tenant)
 
+    def told(self, tenants: Sequence[str] = ()) -> list[str]:
+        """The tips of the ledgers of some tenants, or of those asked for, that may be believed."""
+        among = tenants or self.request.tenants
+        return [tip for tips in (self.tips, self.joins) for name, tip in tips.items() if not among or name in among]
+
     def _trust(self) -> None:
         """Leaves out the ledgers that nobody who may has signed for: nothing that they say counts, for anybody."""
         tips, joins = self.vouched(self.tips), self.vouched(self.joins)

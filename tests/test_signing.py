@@ -189,11 +189,16 @@ def test_nobody_signs_on_top_of_a_forged_lock(estate: Estate) -> None:
 
 
 def test_the_journal_is_not_told_by_strangers(estate: Estate) -> None:
-    """`log` and `history` of a forged ledger are errors, not tales."""
+    """`log` and `history` of a forged ledger are errors, not tales; of the others they tell before they say so."""
     forged(estate)
-    for command in (["log"], ["history", "jane@northwind.example"]):
+    for command in (["log", "--tenant=northwind"], ["history", "jane@northwind.example"]):
+        run = estate.run(*command)
+        assert (run.code, run.out, "northwind" in run.err) == (1, "", True)
+    for command in (["log"], ["history", "jane@contoso.example"]):
         run = estate.run(*command)
         assert (run.code, "northwind" in run.err) == (1, True)
+        assert "contoso" in run.out
+        assert "northwind" not in run.out
 
 
 def test_a_key_inside_the_estate_is_found(estate: Estate) -> None:
