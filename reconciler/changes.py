@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from reconciler.model import MISSING, Address, Entry, Kind, Resource, Scope, Value
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.findings import Finding, Origin
+    from reconciler.model import Address, Entry, Kind, Resource, Scope, Value
 
 
 class Change(NamedTuple):
@@ -51,13 +50,9 @@ class Change(NamedTuple):
     @property
     def fields(self) -> dict[str, tuple[Value, Value]]:
         """{attribute: (from, to)} of what differs, in the order of the kind's table; None where there is nothing."""
-        pairs = {row.name: (_or_none(self.live, row.name), _or_none(self.aim, row.name)) for row in self.kind.compared}
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _or_none(resource: Resource | None, name: str) -> Value:
-    value = MISSING if resource is None else resource.get(name)
-    return None if value is MISSING else value
+        old, new = (side.attributes if side is not None else {} for side in (self.live, self.aim))
+        names = [row.name for row in self.kind.compared]
+        return {name: (old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)}
 
 
 class Drift(NamedTuple):

@@ -167,7 +167,7 @@ def _move(
     # Git renames the refs of a transaction in turn: should it die in between, both ledgers have the lines, not none.
     commits = [Commit(plan.tenant, plan.tip, message, {FILE: text(after[plan.tenant])}) for plan in (taker, giver)]
     try:
-        tips, refused = session.refs.write(run.id, run.actor, commits, together=True)
+        tips, refused = session.refs.write(run.actor, commits, together=True)
     except LedgerError as error:
         tips, refused = {}, {plan.tenant: error for plan in both}
     for plan in both:

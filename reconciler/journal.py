@@ -68,13 +68,18 @@ class Journal:
 
     def begin(self, plans: Sequence[TenantPlan]) -> dict[str, ReconcilerError]:
         """Write the intents of plans that change something: {tenant: why it is not ours to change now}."""
-        found = self._ledgers.read({plan.tenant: plan.tip for plan in plans}, FILE)
+        found = self._ledgers.read({plan.tenant: plan.tip for plan in plans if _moved(plan)}, FILE)
         unread = {tenant: ledger for tenant, ledger in found.items() if isinstance(ledger, LedgerError)}
-        known = [(plan, ledger) for plan in plans if isinstance(ledger := found[plan.tenant], Ledger)]
+        ready = [plan for plan in plans if plan.tenant not in unread]
+        files = {plan.tenant: {**self._intent(plan), **_lines(plan, found.get(plan.tenant))} for plan in ready}
+        message = f"intent: run {self._run.id}, {{}} changes\n"
         refused = self._write(
-            [Commit(plan.tenant, plan.tip, *self._intent(plan, ledger), plan.joins) for plan, ledger in known]
+            [
+                Commit(plan.tenant, plan.tip, message.format(len(plan.changes)), files[plan.tenant], plan.joins)
+                for plan in ready
+            ]
         )
-        self._held |= {plan.tenant for plan, _ in known} - refused.keys()
+        self._held |= {plan.tenant for plan in ready} - refused.keys()
         return unread | refused
 
     def lost(self) -> dict[str, ReconcilerError]:
@@ -106,15 +111,14 @@ class Journal:
             return {}
         began = clock()  # others may see it from now on
         try:
-            tips, refused = self._refs.write(self._run.id, self._run.actor, commits)
+            tips, refused = self._refs.write(self._run.actor, commits)
         except LedgerError as error:
             tips, refused = {}, dict.fromkeys((commit.tenant for commit in commits), error)
         self._signed = began
         self._tips |= tips
         return refused
 
-    def _intent(self, plan: TenantPlan, ledger: Ledger) -> tuple[str, dict[str, bytes | None]]:
-        """With the ledger's lines as a look left them: the claims they come from are gone with the older intent."""
+    def _intent(self, plan: TenantPlan) -> dict[str, bytes | None]:
         content = {
             "format": INTENT_FORMAT,
             **self._head(plan),
@@ -124,10 +128,7 @@ class Journal:
             "scopes": listed(plan.scopes),
             "changes": [{**self._change(change), "claim": claim(change)} for change in plan.changes],
         }
-        moved = plan.settled or plan.names or plan.tip is None
-        lines = {FILE: text(noted(follow(ledger, plan.names), plan.settled, plan.scopes))} if moved else {}
-        files = {INTENT: _bytes(content), RUN: None, **lines}
-        return f"intent: run {self._run.id}, {len(plan.changes)} changes\n", files
+        return {INTENT: _bytes(content), RUN: None}
 
     def _outcome(self, ledger: Ledger, record: Record) -> Commit:
         plan = self._plans[record.tenant]
@@ -174,11 +175,22 @@ class Journal:
 
     def _described(self, change: Change) -> Data:
         """As the plan has it, and what Git alone knows of it besides: an owner, a reason."""
-        shown = data.change(change, self._run.authors)
+        shown = data.shown(change, self._run.authors)
         local = {row.name for row in change.kind.attributes if row.local}
         noted = {name: pair for name, pair in data.said(change.base, change.entry).items() if name in local}
-        keys = ("address", "action", "was", "reason", "fields", "origin", "revert", "loses")
-        return {**{key: shown[key] for key in keys}, "fields": {**shown["fields"], **noted}}
+        return {**shown, "fields": {**shown["fields"], **noted}}
+
+
+def _moved(plan: TenantPlan) -> bool:
+    """Whether an intent moves the ledger's lines: those of a new one, renamed ones, and what a look came to."""
+    return bool(plan.settled or plan.names or plan.tip is None)
+
+
+def _lines(plan: TenantPlan, ledger: Ledger | LedgerError | None) -> dict[str, bytes | None]:
+    """The ledger's lines as a look left them: the claims they come from are gone with the older intent."""
+    if not isinstance(ledger, Ledger):
+        return {}
+    return {FILE: text(noted(follow(ledger, plan.names), plan.settled, plan.scopes))}
 
 
 def _settled(plan: TenantPlan) -> Data | None:

@@ -217,7 +217,7 @@ def unlock(session: Session, tenant: str, run: str) -> str:
     who = journal.identity(repository)
     broken = journal.unlocked(repository, ledger.tip, who)
     refs = session.refs_apart if ledger.tip in session.apart.values() else session.refs
-    _, refused = refs.write(f"unlock-{run}", who, [Commit(tenant, ledger.tip, f"unlocked: run {run}\n", broken)])
+    _, refused = refs.write(who, [Commit(tenant, ledger.tip, f"unlocked: run {run}\n", broken)])
     for error in refused.values():
         raise error
     return session.locked(ledger) or f"run {intent.run} by {intent.actor}, which is gone"

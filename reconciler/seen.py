@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from reconciler import journal
@@ -36,7 +35,7 @@ def record(repository: Repository, remote: str | None, found: Plan) -> Plan:
             files[f"{tenant.tenant}.json"] = content
     if files:
         who = journal.identity(repository)
-        _, refused = refs.write(os.urandom(6).hex(), who, [Commit(_NAME, tip, f"drift at {found.read_at}\n", files)])
+        _, refused = refs.write(who, [Commit(_NAME, tip, f"drift at {found.read_at}\n", files)])
         for error in refused.values():
             raise LedgerError(f"when drift was first seen is not noted: {error}")
     return found._replace(tenants=tenants)

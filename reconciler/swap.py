@@ -1,8 +1,8 @@
 """The ledger's refs: commits written for many tenants at once, and moved only where nobody else has moved meanwhile.
 
-One `fast-import` puts a phase of a run onto refs of that run. From there they go to the tenants' own refs by
-compare-and-swap, each for itself: at a remote, which then is the truth, by one unforced push of all of them; in this
-clone by a transaction that names the old values. No process per tenant.
+One `fast-import` makes the commits of a phase, on no ref. The tenants' refs are moved to them by compare-and-swap, each
+for itself: at a remote, which then is the truth, by one unforced push of all of them; in this clone by a transaction
+that names the old values. No process per tenant, and nothing to sweep up after a run that was killed.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import LedgerError, Locked, ReconcilerError, RemoteError
+from reconciler.history import UNBORN
 from reconciler.ledger import OFFLINE, REFS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.history import Repository
     from reconciler.signing import Signers
 
-_RUNS = "refs/reconciler/run/"
-_NOBODY = "0" * 40
+_MAKING = "refs/reconciler/making"  # named in the stream alone: it ends with taking this ref back
 _INSTANT = 0.5  # seconds, far longer than Git holds the lock of a ref
-_DAY = 24 * 3600  # seconds
+# A pack is made sure of before its commits are named; of the single files that Git writes for small imports the disk
+# decides when, and a ref would outlive what it points to when the power goes. `git gc` makes packs small, not a run.
+_DURABLY = ("-c", "fastimport.unpackLimit=1", "-c", "pack.compression=1")
 _QUIETLY = (
     "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=", "--no-prune", "--show-forced-updates",
 )  # fmt: skip
@@ -67,26 +69,20 @@ class Refs:
         return dict.fromkeys(rejected, f"the ledger at `{self.remote}` does not descend from the one seen last")
 
     def write(
-        self, run: str, who: str, commits: Sequence[Commit], *, together: bool = False
+        self, who: str, commits: Sequence[Commit], *, together: bool = False
     ) -> tuple[dict[str, str], dict[str, ReconcilerError]]:
         """({tenant: its new tip}, {tenant: why it has none}). Raises LedgerError when nothing could be written.
 
         `together`: all of them move, or none does.
         """
-        prefix = f"{_RUNS}{run}/"
-        lines = b"".join(_import(prefix, who, commit) for commit in commits)
         try:
-            self._repository.git("fast-import", "--quiet", "--force", "--date-format=now", stdin=lines)
-            made, litter = self._made(prefix)
-            left: Iterable[str] = made
-            try:
-                made = self._signed(prefix, made)
-                parents = {commit.tenant: commit.parent for commit in commits}
-                refused = self._push(prefix, parents, *(["--atomic"] if together else []))
-                here = {tenant: parent for tenant, parent in parents.items() if tenant not in refused}
-                left = refused = refused | self._move(prefix, made, here, together=together)
-            finally:
-                self._delete([*litter, *(f"{prefix}{tenant}" for tenant in left)])
+            made = self._made(who, commits)
+            if self._signers is not None and made:
+                made = self._signers.signed(self._repository, made)
+            parents = {commit.tenant: commit.parent for commit in commits}
+            refused = self._push(made, parents, *(["--atomic"] if together else []))
+            here = {tenant: parent for tenant, parent in parents.items() if tenant not in refused}
+            refused |= self._move(made, here, together=together)
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
         arrived = {tenant: tip for tenant, tip in made.items() if tenant not in refused}
@@ -94,23 +90,23 @@ class Refs:
             self._repository.attempt("update-ref", "--stdin", stdin="".join(joined))
         return arrived, refused
 
-    def _signed(self, prefix: str, made: dict[str, str]) -> dict[str, str]:
-        """What was made, signed where that is asked for, under the same refs. Raises LedgerError."""
-        if self._signers is None or not made:
-            return made
-        found = self._signers.signed(self._repository, made)
-        lines = "".join(f"update {prefix}{tenant} {found[tenant]} {tip}\n" for tenant, tip in made.items())
-        self._repository.git("update-ref", "--stdin", stdin=lines.encode())
-        return found
+    def _made(self, who: str, commits: Sequence[Commit]) -> dict[str, str]:
+        """{tenant: its commit}, made and on no ref yet."""
+        lines = [_import(number, who, commit) for number, commit in enumerate(commits, start=1)]
+        stream = b"".join([*lines, f"reset {_MAKING}\n".encode()])
+        said = self._repository.git(*_DURABLY, "fast-import", "--quiet", "--date-format=now", stdin=stream)
+        return dict(zip((commit.tenant for commit in commits), said.decode().split(), strict=True))
 
-    def _push(self, prefix: str, parents: Mapping[str, str | None], *options: str) -> dict[str, ReconcilerError]:
+    def _push(
+        self, made: Mapping[str, str], parents: Mapping[str, str | None], *options: str
+    ) -> dict[str, ReconcilerError]:
         """{tenant: why the remote did not take it}. Raises RemoteError when it took none at all."""
         if self.remote is None:
             return {}
-        said = self._pushed(f"{prefix}*:{self._base}*", *options)
+        said = self._pushed(made, *options)
         if any(map(_collided, said.values())):  # another was at the very ref in that instant: once more, then it counts
             time.sleep(_INSTANT)
-            said = self._pushed(f"{prefix}*:{self._base}*", *options)
+            said = self._pushed(made, *options)
         there = {} if all(map(_outrun, said.values())) else self._there()
         return {
             tenant: _moved()
@@ -119,10 +115,11 @@ class Refs:
             for tenant, why in said.items()
         }
 
-    def _pushed(self, specs: str, *options: str) -> dict[str, str]:
+    def _pushed(self, made: Mapping[str, str], *options: str) -> dict[str, str]:
         """{tenant: why it was not taken}; what is there already counts as taken."""
         remote = str(self.remote)
-        done = self._repository.attempt("push", "--porcelain", "--no-verify", *options, "--", remote, specs)
+        specs = [f"{tip}:{self._base}{tenant}" for tenant, tip in made.items()]
+        done = self._repository.attempt("push", "--porcelain", "--no-verify", *options, "--", remote, *specs)
         lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 2]
         if done.returncode and not lines:
             raise RemoteError(f"the ledger's remote `{remote}` does not answer: {done.stderr.strip()}")
@@ -137,13 +134,13 @@ class Refs:
         return LedgerError(f"the ledger's remote `{self.remote}` does not take it: {said}; {_NO_REMOTE}")
 
     def _move(
-        self, prefix: str, made: Mapping[str, str], parents: Mapping[str, str | None], *, together: bool
+        self, made: Mapping[str, str], parents: Mapping[str, str | None], *, together: bool
     ) -> dict[str, ReconcilerError]:
-        """Our own refs to what was made, from their parents, and the run's away: {tenant: why it was not}."""
+        """Our own refs to what was made, from their parents: {tenant: why it was not}."""
         refused: dict[str, ReconcilerError] = {}
         arrived: list[str] = []  # a fetch beside this run has brought them here from the remote
         while waiting := [tenant for tenant in parents if tenant not in refused and tenant not in arrived]:
-            lines = [f"update {self._base}{t} {made[t]} {parents[t] or _NOBODY}\ndelete {prefix}{t}\n" for t in waiting]
+            lines = [f"update {self._base}{t} {made[t]} {parents[t] or UNBORN}\n" for t in waiting]
             done = self._repository.attempt("update-ref", "--stdin", stdin="".join(lines))
             if done.returncode == 0:
                 break
@@ -155,20 +152,7 @@ class Refs:
             refused |= {tenant: _moved() for tenant in moved if tenant not in arrived}
             if refused and together and self.remote is None:
                 return dict.fromkeys(parents, _moved())
-        self._delete(f"{prefix}{tenant}" for tenant in arrived)
         return refused
-
-    def _made(self, prefix: str) -> tuple[dict[str, str], list[str]]:
-        """{tenant: what this run made}, and what runs that were killed have left here for a day or longer."""
-        shape = "--format=%(refname) %(objectname) %(committerdate:unix)"
-        lines = [line.split() for line in self._repository.git("for-each-ref", shape, _RUNS).decode().splitlines()]
-        made = {name.removeprefix(prefix): tip for name, tip, *_ in lines if name.startswith(prefix)}
-        return made, [name for name, _, *at in lines if at and int(at[0]) < time.time() - _DAY]
-
-    def _delete(self, names: Iterable[str]) -> None:
-        lines = "".join(f"delete {name}\n" for name in names)
-        if lines:
-            self._repository.git("update-ref", "--stdin", stdin=lines.encode())
 
 
 def _outrun(said: str) -> bool:
@@ -185,13 +169,14 @@ def _moved() -> Locked:
     return Locked("somebody else has begun to apply this tenant, or has applied it, since the plan was made")
 
 
-def _import(prefix: str, who: str, commit: Commit) -> bytes:
-    """One commit as `fast-import` reads it."""
+def _import(number: int, who: str, commit: Commit) -> bytes:
+    """One commit as `fast-import` reads it, and the question what it is called."""
     message = commit.message.encode()
-    head = f"commit {prefix}{commit.tenant}\ncommitter {who} now\ndata {len(message)}\n".encode() + message
-    origin = f"\nfrom {commit.parent}\n".encode() if commit.parent else b"\n"
-    origin += f"merge {commit.joins}\n".encode() if commit.joins else b""
-    return head + origin + b"".join(_file(path, content) for path, content in commit.files.items())
+    head = f"reset {_MAKING}\n\ncommit {_MAKING}\nmark :{number}\ncommitter {who} now\ndata {len(message)}\n"
+    origin = f"\nfrom {commit.parent}\n" if commit.parent else "\n"
+    origin += f"merge {commit.joins}\n" if commit.joins else ""
+    files = b"".join(_file(path, content) for path, content in commit.files.items())
+    return head.encode() + message + origin.encode() + files + f"get-mark :{number}\n".encode()
 
 
 def _file(path: str, content: bytes | None) -> bytes:

@@ -190,9 +190,10 @@ write = runner.World.write
 def then_break(world, batch):
     answer = write(world, batch)
     if batch.provider == "zones":
-        pack = Path(".git/objects/pack")
-        pack.rename(".git/objects/kept")
-        pack.touch()
+        Path(".git/kept").mkdir()
+        Path(".git/objects/pack").rename(".git/kept/pack")
+        Path(".git/objects/info/alternates").write_text("../kept")  # what is there can be read
+        Path(".git/objects/pack").touch()
     return answer
 runner.World.write = then_break
 cli.main()

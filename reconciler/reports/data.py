@@ -79,21 +79,24 @@ def _addresses(steps: Sequence[Step], what: str) -> list[str]:
 
 
 def change(found: Change, authors: Mapping[str, tuple[str, str]]) -> Data:
-    """One change; `authors` says who took it out (by its address), or last changed the file it comes from."""
-    address = found.address
+    """One change of a plan."""
+    kept = {"tenant": found.tenant, "conflict": found.conflict, "held": found.held}
+    return {**shown(found, authors), **kept, **found.address._asdict()}
+
+
+def shown(found: Change, authors: Mapping[str, tuple[str, str]]) -> Data:
+    """What a plan and the journal say of a change.
+
+    `authors` says who took it out (by its address), or last changed the file it comes from.
+    """
+    fields = found.fields
     return {
-        "address": str(address),
-        "tenant": found.tenant,
-        "kind": address.kind,
-        "provider": address.provider,
-        "name": address.name,
+        "address": str(found.address),
         "action": found.action,
         "reason": found.reason,
         "was": was(found),
-        "conflict": found.conflict,
-        "held": found.held,
-        "fields": {name: {"from": plain(old), "to": plain(new)} for name, (old, new) in found.fields.items()},
-        "origin": _origin(address, found.origin, authors),
+        "fields": {name: {"from": plain(old), "to": plain(new)} for name, (old, new) in fields.items()},
+        "origin": _origin(found.address, found.origin, authors),
         "revert": revert(found),
         "loses": loses(found),
     }
