@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from reconciler.changes import Plan
     from reconciler.findings import Finding
     from reconciler.permit import Permit
+    from reconciler.request import Progress, Request
     from reconciler.results import TenantResult
-    from reconciler.session import Progress, Request
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -74,12 +74,12 @@ def init(folder: str) -> None:
 @formats("text", "json")
 def validate(form: str, worktree: bool, **options: Any) -> None:  # noqa: FBT001  (click's own calling style)
     """Check files, schemas and references. No live system is contacted."""
-    from reconciler import engine
+    from reconciler import validation
     from reconciler.reports import data, lines
 
     output, request = prepare(form, worktree=worktree, **options)
     with progress(output) as told:
-        found = engine.validate(_with(request, told))
+        found = validation.validate(_with(request, told))
     if form == "json":
         output.text(data.text(data.checked(found)))
         _announce(found.differing)

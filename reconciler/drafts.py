@@ -8,7 +8,7 @@ from reconciler import offline
 from reconciler.changes import Change, Facts, Step, TenantPlan
 from reconciler.claims import UNFINISHED
 from reconciler.errors import LedgerError, ProviderError, Unreachable
-from reconciler.findings import Finding, Origin, Rule
+from reconciler.findings import Origin, Rule, in_order
 from reconciler.following import check, follow, names
 from reconciler.handover import Moved, received, taken
 from reconciler.identities import meet
@@ -55,11 +55,6 @@ def plan_some(session: Session, names: Sequence[str]) -> list[tuple[bool, Tenant
     judged = {name for draft in drafts for name in draft.judged}
     seen = session.world.identities(sorted(judged & answering))
     return [(draft.outward, draft.plan(live, seen)) for draft in drafts]
-
-
-def in_order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The findings by place."""
-    return tuple(sorted(findings, key=lambda f: (f.origin.file, f.origin.line, f.origin.column, f.code, f.subject)))
 
 
 class _Draft:

@@ -1,4 +1,4 @@
-"""READ ME FIRST. The program as short lists of calls: validate, plan, apply.
+"""READ ME FIRST. The program as short lists of calls: plan, apply (and validate, in `validation`).
 
     session     the estate's files at a commit, the ledgers, the day, the live systems
     compile     documents -> desired state             checks    what is wrong with it
@@ -18,8 +18,9 @@ from reconciler import offline, past, rollback, seen
 from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
 from reconciler.checks.acceptances import over_all
-from reconciler.drafts import authors, in_order, plan_some
+from reconciler.drafts import authors, plan_some
 from reconciler.errors import LedgerError, StalePlan
+from reconciler.findings import in_order
 from reconciler.handover import alone, gifts
 from reconciler.identities import begun, together
 from reconciler.journal import Run, identity
@@ -27,37 +28,19 @@ from reconciler.ledger import REFS, Ledger
 from reconciler.pausing import going
 from reconciler.reach import reach
 from reconciler.removed import placed, removed
-from reconciler.results import Checked, Result, TenantResult, why
+from reconciler.request import differing
+from reconciler.results import Result, TenantResult, why
 from reconciler.review import tenant_digest
 from reconciler.rollout import left, roll_out
-from reconciler.session import CHUNK, Session, differing
+from reconciler.session import CHUNK, Session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.findings import Finding, Origin
     from reconciler.permit import Permit
+    from reconciler.request import Request
     from reconciler.results import Rollback
-    from reconciler.session import Request
-
-
-def validate(request: Request) -> Checked:
-    """Files, schemas and checks of the declared state; no live system is contacted. Raises InputError."""
-    with differing(request) as differs, Session(request) as session:
-
-        def job(names: Sequence[str]) -> list[tuple[str, bool, list[Finding]]]:
-            return [(c.tenant, session.points_outward(c), c.findings) for _, c in session.compiled(names)]
-
-        parts = session.over_tenants(job)
-        across = session.across([name for name, outward, _ in parts if outward])
-        findings = [
-            *session.findings,
-            *(f for _, _, found in parts for f in found),
-            *(f for x in across.values() for f in x),
-        ]
-        return Checked(
-            session.estate.commit, in_order(findings), len(session.names), request.worktree, tuple(differs())
-        )
 
 
 def plan(request: Request) -> Plan:

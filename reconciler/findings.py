@@ -73,6 +73,11 @@ class Rule(NamedTuple):
         return Finding(self.code, self.severity, subject, self.summary, f"{what} {fix or self.fix}".strip(), origin)
 
 
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings by place."""
+    return tuple(sorted(findings, key=lambda f: (f.origin.file, f.origin.line, f.origin.column, f.code, f.subject)))
+
+
 def accepted(findings: Iterable[Finding], accept: Sequence[Mapping[str, Any]], today: str) -> Iterator[Finding]:
     """Each finding; one that an acceptance names by code and subject, in force today (ISO), refuses nothing.
 

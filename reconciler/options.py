@@ -14,7 +14,7 @@ from reconciler.output import Output
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from reconciler.session import Request
+    from reconciler.request import Request
 
 DONE, ERROR, CHANGES, REFUSED, STALE, LOCKED, USAGE = 0, 1, 2, 3, 4, 5, 64
 _WORST_FIRST = (ERROR, REFUSED, STALE, LOCKED, CHANGES, DONE)
@@ -52,7 +52,7 @@ enforced = click.option(
 
 def prepare(form: str, **said: Any) -> tuple[Output, Request]:
     """Where the answer goes, and what is asked for, from the options of `common` and those a command adds to them."""
-    from reconciler.session import Request
+    from reconciler.request import Request
 
     color = not said["no_color"] and "NO_COLOR" not in os.environ
     answer = Output(form, said["output"], color, said["verbose"])

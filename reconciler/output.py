@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.findings import Finding
     from reconciler.reports.lines import Line
-    from reconciler.session import Progress
+    from reconciler.request import Progress
 
 
 class Output(NamedTuple):

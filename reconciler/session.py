@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from reconciler import offline, runner
+from reconciler import offline
 from reconciler.checks import acceptances, across
 from reconciler.errors import InputError, LedgerError, RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
-from reconciler.history import Repository
 from reconciler.holders import free
 from reconciler.ledger import OFFLINE, REFS, Ledger, Ledgers
 from reconciler.spread import spread
 from reconciler.swap import Refs
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from reconciler.changes import Gift, Links
     from reconciler.compile import Compiled
+    from reconciler.request import Request
+    from reconciler.runner import World
     from reconciler.tenant_files import Tenant
 
 CHUNK = 40  # tenants read, compared and applied together: enough to save round trips, few enough to stay small
@@ -36,27 +35,7 @@ NO_SUCH_TENANT = Rule("IN305", "error", "No such tenant", "See the folders under
 
 _ANSWERS, _NONE = "the ledger's remote answers", "the ledger has no remote"
 
-Progress = Callable[[int, int], None]
 Answer = TypeVar("Answer")
-
-
-class Request(NamedTuple):
-    """What a command asks for; empty `tenants` means all of them. `progress` is told (done, total) tenants.
-
-    `broken` are tips of ledgers whose intent was watched standing still for a whole lease. `enforce` are addresses (or
-    `all`) whose drift is put back whatever the policy is; `as_of` is the day (ISO) to plan for, empty: today.
-    `no_remote` says why the ledger is kept apart, which is done while its remote does not answer.
-    """
-
-    root: Path
-    revision: str = "HEAD"
-    worktree: bool = False
-    tenants: tuple[str, ...] = ()
-    progress: Progress = lambda _done, _total: None
-    broken: frozenset[str] = frozenset()
-    enforce: frozenset[str] = frozenset()
-    as_of: str = ""
-    no_remote: str = ""
 
 
 class Session:
@@ -83,13 +62,12 @@ class Session:
         except (InputError, LedgerError):
             self.estate.close()
             raise
-        self.world = runner.World(self.estate.agency, request.root)
         self.today = self.estate.today
         old = acceptances.expired(self.agency_accept, "reconciler.yaml", self.today)
         self.findings += self.estate.located_all(list(old))
         known = {*self.tips, *self.unsigned, *self.joins}
-        asked = request.tenants or {*self.estate.tenants, *known}
-        self.names = tuple(sorted(name for name in set(asked) if name in known or self.estate.has(name)))
+        asked = [name for name in request.tenants if name in known or self.estate.has(name)]
+        self.names = tuple(sorted({*asked} if request.tenants else {*self.estate.tenants, *known}))
         origin = Origin("tenants", line=1, column=1)
         unknown = [name for name in request.tenants if name not in self.names]
         self.findings += [NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown]
@@ -113,6 +91,13 @@ class Session:
             self.joins = self.apart
         if fetch:
             self._trust()
+
+    @cached_property
+    def world(self) -> World:
+        """The live systems."""
+        from reconciler.runner import World
+
+        return World(self.estate.agency, self.request.root)
 
     @cached_property
     def refs(self) -> Refs:
@@ -179,7 +164,9 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.world.close()
+        world: World | None = self.__dict__.get("world")  # asked for or not
+        if world is not None:
+            world.close()
         self.estate.close()
 
     def over_tenants(self, job: Callable[[Sequence[str]], list[Answer]]) -> list[Answer]:
@@ -233,18 +220,3 @@ class Session:
 def _workers(tenants: int) -> int:
     """How many processes so many tenants are worth."""
     return min(os.cpu_count() or 1, 8) if tenants >= PARALLEL_TENANTS else 1
-
-
-@contextmanager
-def differing(request: Request) -> Iterator[Callable[[], list[str]]]:
-    """Asks which files of what is read the working tree has otherwise than HEAD, where HEAD is what is read.
-
-    Git answers while the rest goes on: begin with it, and call what it gives at the end. Raises InputError.
-    """
-    if request.worktree or request.revision != "HEAD":
-        yield list
-        return
-    tenants = [f"tenants/{name}" for name in request.tenants] or ["tenants"]
-    paths = ["reconciler.yaml", "domain-templates", *tenants]
-    with Repository(request.root).changed_in_worktree(paths) as answer:
-        yield answer

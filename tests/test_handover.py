@@ -11,7 +11,7 @@ import pytest
 from reconciler import engine
 from reconciler.history import Repository
 from reconciler.permit import Permit
-from reconciler.session import Request
+from reconciler.request import Request
 from tests.estates import Estate, contoso, control, dns, mail, make, northwind, tenant
 from tests.test_due import changes
 from tests.test_killed import copied, killed

@@ -139,7 +139,7 @@ def test_of_two_with_one_plan_the_second_is_refused(estate: Estate) -> None:
     """Both planned before either began: compare-and-swap lets one through, the other writes nothing and exits 5."""
     from reconciler import engine
     from reconciler.permit import Permit
-    from reconciler.session import Request
+    from reconciler.request import Request
 
     planned = engine.plan(Request(estate.root))
     with at_work(estate) as first:

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler import engine
 from reconciler.permit import Permit
-from reconciler.session import Request
+from reconciler.request import Request
 from tests.estates import AGENCY, BOXES, ROOT, Estate, codes, contoso, mail, make, northwind
 from tests.test_locks import at_work, elsewhere, intent
 

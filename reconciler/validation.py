@@ -1,0 +1,38 @@
+"""The checks of the declared state: all that can be said of an estate without asking a live system.
+
+Apart from `engine`, so that what is run before each commit loads nothing that plans or applies.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.findings import in_order
+from reconciler.request import differing
+from reconciler.results import Checked
+from reconciler.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.findings import Finding
+    from reconciler.request import Request
+
+
+def validate(request: Request) -> Checked:
+    """Files, schemas and checks of the declared state; no live system is contacted. Raises InputError."""
+    with differing(request) as differs, Session(request) as session:
+
+        def job(names: Sequence[str]) -> list[tuple[str, bool, list[Finding]]]:
+            return [(c.tenant, session.points_outward(c), c.findings) for _, c in session.compiled(names)]
+
+        parts = session.over_tenants(job)
+        across = session.across([name for name, outward, _ in parts if outward])
+        findings = [
+            *session.findings,
+            *(f for _, _, found in parts for f in found),
+            *(f for x in across.values() for f in x),
+        ]
+        return Checked(
+            session.estate.commit, in_order(findings), len(session.names), request.worktree, tuple(differs())
+        )
