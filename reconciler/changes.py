@@ -198,7 +198,7 @@ class TenantPlan(NamedTuple):
 
     @property
     def refused(self) -> bool:
-        return any(f.severity == "error" for f in self.findings)
+        return any(f.refuses for f in self.findings)
 
 
 class Plan(NamedTuple):

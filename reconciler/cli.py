@@ -85,7 +85,7 @@ def validate(form: str, worktree: bool, **options: Any) -> None:  # noqa: FBT001
         _announce(found.differing)
     else:
         output.lines(lines.checked(found))
-    leave(ERROR if any(f.severity == "error" for f in found.findings) else DONE)
+    leave(ERROR if any(f.refuses for f in found.findings) else DONE)
 
 
 @cli.command()
@@ -207,7 +207,7 @@ def _announce(files: Sequence[str]) -> None:
 
 def _plan_exit(found: Plan, *, exit_code: bool) -> int:
     findings = [*found.findings, *(f for tenant in found.tenants for f in tenant.findings)]
-    codes = [_finding_exit(f) for f in findings if f.severity == "error"]
+    codes = [_finding_exit(f) for f in findings if f.refuses]
     codes += [ERROR for tenant in found.tenants if tenant.unread]
     if exit_code and any(t.changes or t.due or any(not d.accepted for d in t.drift) for t in found.tenants):
         codes.append(CHANGES)

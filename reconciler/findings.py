@@ -46,11 +46,17 @@ class Finding(NamedTuple):
     detail: str  # what, why it matters, what to do
     origin: Origin
     number: int | None = None  # of a limit: how many there are; an acceptance says up to how many it holds
+    known: bool = False  # it held already when the tenant was applied last: it refuses nothing
+
+    @property
+    def refuses(self) -> bool:
+        """Whether its tenant is not applied because of it."""
+        return self.severity == "error" and not self.known
 
     @property
     def can_be_accepted(self) -> bool:
         """Whether it refuses something that an acceptance would let through."""
-        return self.severity == "error" and not self.is_input and self.code not in _FINAL
+        return self.refuses and not self.is_input and self.code not in _FINAL
 
     @property
     def is_input(self) -> bool:
@@ -62,12 +68,17 @@ class Finding(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What one code means. Call `at` to say that it holds for a subject; `fix` says what to do about it."""
+    """What one code means. Call `at` to say that it holds for a subject; `fix` says what to do about it.
+
+    `why` says why it matters, for `explain`. `dated`: a day that passes can bring it about, with no line touched.
+    """
 
     code: str
     severity: Severity
     summary: str
     fix: str
+    why: str = ""
+    dated: bool = False
 
     def at(self, subject: str, what: str, origin: Origin, *, fix: str = "") -> Finding:
         return Finding(self.code, self.severity, subject, self.summary, f"{what} {fix or self.fix}".strip(), origin)

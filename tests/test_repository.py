@@ -47,7 +47,7 @@ CORE = (
     {"review"},
     {"compile", "diff", "looking", "order"},
     {"absent"},
-    {"rules", "undeclared"},
+    {"people", "rules", "undeclared"},
     {"agency", "files", "thing"},
     {"parts", "wording", "mta_sts"},
     {"kinds"},

@@ -165,7 +165,7 @@ def finding(found: Finding) -> Data:
         "file": found.origin.file,
         "line": found.origin.line or 1,
         "column": found.origin.column or 1,
-        "known": False,
+        "known": found.known,
     }
 
 
