@@ -32,7 +32,7 @@ class People(NamedTuple):
     def has_left(self, person: str) -> bool:
         """From the start of `left` on, and after the end of a guest's `until`."""
         said = self.persons.get(person, {})
-        return said.get("left", "9999") <= self.today or said.get("until", "9999") < self.today
+        return bool(said.get("left", "9999") <= self.today or said.get("until", "9999") < self.today)
 
     def members(self, name: str) -> tuple[str, ...]:
         """The people that an id stands for: a person, or those of a team. Who has left is still among them."""
@@ -45,7 +45,7 @@ class People(NamedTuple):
     def attested(self, person: str) -> bool:
         """Whether somebody saw a second factor within the last year."""
         since = (date.fromisoformat(self.today) - timedelta(days=ATTESTED_FOR)).isoformat()
-        return since <= self.persons.get(person, {}).get("mfa_attested", "") <= self.today
+        return bool(since <= self.persons.get(person, {}).get("mfa_attested", "") <= self.today)
 
     def successors(self, person: str) -> Iterator[str]:
         """Who takes over from somebody who has left: the successor, who may have left too, and so on; each once."""
