@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler import __version__, cli_past
+from reconciler import __version__, cli_checks, cli_past
+from reconciler.cli_checks import ANNOTATED, annotated
 from reconciler.options import (
     CHANGES,
     DONE,
@@ -29,6 +30,7 @@ from reconciler.options import (
     REFUSED,
     STALE,
     USAGE,
+    changed_since,
     common,
     enforced,
     formats,
@@ -37,15 +39,13 @@ from reconciler.options import (
     worktree_option,
     worst,
 )
-from reconciler.output import Output, fail, fail_with, open_streams, progress
+from reconciler.output import Output, announce, fail, fail_with, open_streams, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from reconciler.changes import Plan
     from reconciler.findings import Finding
     from reconciler.permit import Permit
-    from reconciler.request import Progress, Request
+    from reconciler.request import Request
     from reconciler.results import TenantResult
 
 
@@ -70,28 +70,9 @@ def init(folder: str) -> None:
 
 @cli.command()
 @common
+@changed_since
 @worktree_option
-@formats("text", "json")
-def validate(form: str, worktree: bool, **options: Any) -> None:  # noqa: FBT001  (click's own calling style)
-    """Check files, schemas and references. No live system is contacted."""
-    from reconciler import validation
-    from reconciler.reports import data, lines
-
-    output, request = prepare(form, worktree=worktree, **options)
-    with progress(output) as told:
-        found = validation.validate(_with(request, told))
-    if form == "json":
-        output.text(data.text(data.checked(found)))
-        _announce(found.differing)
-    else:
-        output.lines(lines.checked(found))
-    leave(ERROR if any(f.refuses for f in found.findings) else DONE)
-
-
-@cli.command()
-@common
-@worktree_option
-@formats("text", "markdown", "json")
+@formats("text", "markdown", "json", *ANNOTATED)
 @enforced
 @click.option("--as-of", metavar="DATE", help="Plan for an earlier day, at most 14 back.")
 @click.option("--exit-code", is_flag=True, help="Exit with 2 when there are changes or drift.")
@@ -101,8 +82,8 @@ def plan(form: str, exit_code: bool, **options: Any) -> None:  # noqa: FBT001
 
     output, request = prepare(form, **options)
     with progress(output) as told:
-        found = engine.plan(_with(request, told))
-    _show_plan(found, output)
+        found = engine.plan(request._replace(progress=told))
+    _show_plan(found, output, request)
     leave(_plan_exit(found, exit_code=exit_code))
 
 
@@ -131,15 +112,15 @@ def apply(form: str, wait: float, yes: bool, **options: Any) -> None:  # noqa: F
     output, request = prepare(form, **options)
     request = engine.waited(request, wait) if wait else request
     with progress(output) as told:
-        planned = engine.plan(_with(request, told))
+        planned = engine.plan(request._replace(progress=told))
     if form == "text":
         output.lines(lines.plan(planned, verbose=output.verbose))
     else:
-        _announce(planned.differing)
+        announce(planned.differing)
     if permit is None and not _agreed(planned):
         leave(_plan_exit(planned, exit_code=False))
     with progress(output) as told:
-        done = engine.apply(_with(request, told), planned, permit or Permit(everything=True))
+        done = engine.apply(request._replace(progress=told), planned, permit or Permit(everything=True))
     if form == "json":
         output.text(data.text(data.result(done)))
     else:
@@ -182,27 +163,18 @@ def _agreed(planned: Plan) -> bool:
 # ---------------------------------------------------------------------- shared
 
 
-def _with(request: Request, told: Progress) -> Request:
-
-    return request._replace(progress=told)
-
-
-def _show_plan(found: Plan, output: Output) -> None:
+def _show_plan(found: Plan, output: Output, request: Request) -> None:
     from reconciler.reports import data, lines, markdown
 
     if output.format == "text":
         output.lines(lines.plan(found, verbose=output.verbose))
         return
-    _announce(found.differing)
+    announce(found.differing)
+    if output.format in ANNOTATED:
+        said = [*found.findings, *(f for tenant in found.tenants for f in tenant.findings)]
+        output.text(annotated(said, output, request))
+        return
     output.text(data.text(data.plan(found)) if output.format == "json" else markdown.plan(found))
-
-
-def _announce(files: Sequence[str]) -> None:
-    """The first line of the text output, on stderr where stdout holds another format."""
-    from reconciler.reports import lines
-
-    for line in lines.differing(files):
-        click.echo("".join(text for text, _ in line), err=True)
 
 
 def _plan_exit(found: Plan, *, exit_code: bool) -> int:
@@ -218,7 +190,15 @@ def _finding_exit(finding: Finding) -> int:
     return ERROR if finding.is_input else REFUSED
 
 
-for command in (cli_past.drift, cli_past.log, cli_past.history, cli_past.rollback, cli_past.unlock):
+for command in (
+    cli_checks.validate,
+    cli_checks.explain,
+    cli_past.drift,
+    cli_past.log,
+    cli_past.history,
+    cli_past.rollback,
+    cli_past.unlock,
+):
     cli.add_command(command)
 
 

@@ -24,8 +24,10 @@ from reconciler.findings import in_order
 from reconciler.handover import alone, gifts
 from reconciler.identities import begun, together
 from reconciler.journal import Run, identity
+from reconciler.known import marked
 from reconciler.ledger import REFS, Ledger
 from reconciler.pausing import going
+from reconciler.quoting import quoted
 from reconciler.reach import reach
 from reconciler.removed import placed, removed
 from reconciler.request import differing
@@ -35,7 +37,7 @@ from reconciler.rollout import left, roll_out
 from reconciler.session import CHUNK, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.findings import Finding, Origin
     from reconciler.permit import Permit
@@ -53,31 +55,33 @@ def plan(request: Request) -> Plan:
         parts = _handed(session, session.over_tenants(job))
         across = session.across([found.tenant for outward, found in parts if outward])
         in_turn = sorted((found for _, found in parts), key=lambda found: found.tenant)
-        tenants = [
-            found._replace(findings=in_order([*found.findings, *across.get(found.tenant, ())]))
-            for found in together(in_turn, _known(session, in_turn))
-        ]
-        limited = _limited(session, tenants)
-        tenants = [
-            found._replace(findings=in_order([*found.findings, *limited.get(found.tenant, ())])) for found in tenants
-        ]
+        tenants = _with(together(in_turn, _known(session, in_turn)), across)
+        before = marked(session, {found.tenant: found.findings for found in tenants})
+        tenants = [found._replace(findings=tuple(before[found.tenant])) for found in tenants]
+        tenants = _with(tenants, _limited(session, tenants))
         tenants, useless = over_all(tenants, session.agency_accept, session.today, whole=not request.tenants)
         if not request.worktree:
             tenants = rollback.naming(session.estate.repository, session.estate.commit, tenants)
         gone = removed(session, tenants)
         tenants = [placed(found, gone) for found in tenants]
+        tenants = [found._replace(findings=quoted(session.estate, found.findings)) for found in tenants]
         written = {str(address): (commit, author) for address, (_, commit, author) in gone.items()}
         return Plan(
             commit=session.estate.commit,
             read_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             as_of=session.today,
             tenants=tuple(tenants),
-            findings=in_order([*session.findings, *session.estate.located_all(useless)]),
+            findings=quoted(session.estate, in_order([*session.findings, *session.estate.located_all(useless)])),
             authors=authors(session, tenants) | written,
             differing=tuple(differs()),
             worktree=request.worktree,
             resumes=past.resumed(session.estate.repository, tenants),
         )
+
+
+def _with(tenants: Sequence[TenantPlan], more: Mapping[str, Sequence[Finding]]) -> list[TenantPlan]:
+    """The plans with more findings."""
+    return [found._replace(findings=in_order([*found.findings, *more.get(found.tenant, ())])) for found in tenants]
 
 
 def _handed(session: Session, parts: list[tuple[bool, TenantPlan]]) -> list[tuple[bool, TenantPlan]]:

@@ -59,7 +59,7 @@ class Estate:
         self.root = root
         self.repository = Repository(root)
         self.commit = self.repository.commit(revision, unborn=worktree)
-        self._tree = self.repository.tree(None if worktree else self.commit)
+        self.tree = self.repository.tree(None if worktree else self.commit)
         self._documents: dict[str, Document] = {}
         self._worktree = worktree
         try:
@@ -79,22 +79,22 @@ class Estate:
     @cached_property
     def tenants(self) -> frozenset[str]:
         """The tenants' ids; what is no id is there too, and judged when the tenant is parsed."""
-        inside = [path for path in self._tree.paths if path.startswith("tenants/")]
+        inside = [path for path in self.tree.paths if path.startswith("tenants/")]
         return frozenset(path.split("/", 2)[1] for path in inside if path.count("/") > 1 or self._islink(path))
 
     def has(self, tenant: str) -> bool:
         """Whether there is anything of a tenant."""
-        return bool(self._tree.under(f"tenants/{tenant}"))
+        return bool(self.tree.under(f"tenants/{tenant}"))
 
     def _islink(self, path: str) -> bool:
-        file = self._tree.get(path)
+        file = self.tree.get(path)
         return file is not None and not file.regular
 
     @cached_property
     def holders(self) -> dict[str, list[str]]:
         """{domain: the tenants that have a file for it}."""
         found: dict[str, list[str]] = {}
-        for path in self._tree.paths:
+        for path in self.tree.paths:
             if "/domains/" in path and (place := _DOMAIN.fullmatch(path)):
                 found.setdefault(place[2].lower(), []).append(place[1])
         return found
@@ -116,7 +116,7 @@ class Estate:
 
     def parsed(self, names: Sequence[str]) -> dict[str, Tenant]:
         """{tenant: its files, parsed and validated one by one}, all of them read at once."""
-        files = {name: self._tree.under(f"tenants/{name}") for name in names}
+        files = {name: self.tree.under(f"tenants/{name}") for name in names}
         contents = self.repository.read(file for some in files.values() for file in some)
         tenants = {name: tenant_files.parse(name, some, contents) for name, some in files.items()}
         for name, tenant in tenants.items():
@@ -155,7 +155,7 @@ class Estate:
     # ------------------------------------------------------------------ agency files
 
     def _agency(self) -> Agency:
-        file = self._tree.get(agency_file.FILE)
+        file = self.tree.get(agency_file.FILE)
         if file is None:
             above = next((up for up in self.root.parents if (up / agency_file.FILE).is_file()), None)
             what = f"There is no {agency_file.FILE} here{f'; there is one in {above}' if above else ''}."
@@ -180,7 +180,7 @@ class Estate:
         name = self.agency.data.get("ledger", {}).get("allowed_signers")
         if name is None:
             return None
-        file = self._tree.get(name) or File(name, None, self._worktree and self._inside(name))
+        file = self.tree.get(name) or File(name, None, self._worktree and self._inside(name))
         if not file.regular:
             what = f"There is no regular file `{name}` in what is read."
             origin = Origin(agency_file.FILE, ("ledger", "allowed_signers"))
@@ -202,7 +202,7 @@ class Estate:
     def _templates(self) -> tuple[dict[str, Document], list[Finding]]:
         found: dict[str, Document] = {}
         findings: list[Finding] = []
-        files = self._tree.under("domain-templates")
+        files = self.tree.under("domain-templates")
         findings += [link(file) for file in files if not file.regular]
         for path, raw in self.repository.read(files).items():
             place = _TEMPLATE.fullmatch(path)

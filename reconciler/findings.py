@@ -47,6 +47,8 @@ class Finding(NamedTuple):
     origin: Origin
     number: int | None = None  # of a limit: how many there are; an acceptance says up to how many it holds
     known: bool = False  # it held already when the tenant was applied last: it refuses nothing
+    dated: bool = False  # a day that passes can bring it about
+    source: str = ""  # the line it stands at, as it is written
 
     @property
     def refuses(self) -> bool:
@@ -81,7 +83,8 @@ class Rule(NamedTuple):
     dated: bool = False
 
     def at(self, subject: str, what: str, origin: Origin, *, fix: str = "") -> Finding:
-        return Finding(self.code, self.severity, subject, self.summary, f"{what} {fix or self.fix}".strip(), origin)
+        detail = f"{what} {fix or self.fix}".strip()
+        return Finding(self.code, self.severity, subject, self.summary, detail, origin, dated=self.dated)
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -166,6 +166,15 @@ class Repository:
         with self._start(*arguments, stderr=subprocess.DEVNULL) as process:
             yield answer
 
+    def changed(self, base: str, commit: str | None) -> list[str]:
+        """The estate's files that differ between two commits; None: the working tree, with what Git does not know."""
+        if commit is not None:
+            said = self.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--relative", base, commit)
+        else:
+            said = self.git("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--relative", base, "--")
+            said += self.git("ls-files", "-z", "--others", "--exclude-standard")
+        return said.decode(errors="surrogateescape").split("\0")[:-1]
+
     def _start(self, *arguments: str, stdin: int | None = None, stderr: int | None = None) -> subprocess.Popen[bytes]:
         command = ["git", *_OPTIONS, *arguments]
         return subprocess.Popen(  # noqa: S603  (a fixed program, no shell)

@@ -42,6 +42,12 @@ def formats(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return click.option("--format", "form", type=click.Choice(names), default="text", help="How to answer.")
 
 
+changed_since = click.option(
+    "--changed-since",
+    default="",
+    metavar="COMMIT",
+    help="Only tenants that have changed since; what was wrong there already refuses nothing.",
+)
 worktree_option = click.option("--worktree", is_flag=True, help="Read the working tree instead of a commit.")
 
 
@@ -66,6 +72,7 @@ def prepare(form: str, **said: Any) -> tuple[Output, Request]:
         enforce=frozenset(said.get("enforce", ())),
         as_of=_day(said.get("as_of")),
         no_remote=said.get("no_remote") or "",
+        changed_since=said.get("changed_since", ""),
     )
     return answer, request
 

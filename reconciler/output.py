@@ -67,6 +67,14 @@ def _styled(lines: Iterable[Line], *, color: bool) -> None:
         console.print(Text.assemble(*((text, style) for text, style in line)), emoji=False)
 
 
+def announce(files: Sequence[str]) -> None:
+    """The first line of the text output, on stderr where stdout holds another format."""
+    from reconciler.reports import lines
+
+    for line in lines.differing(files):
+        click.echo("".join(text for text, _ in line), err=True)
+
+
 @contextmanager
 def progress(output: Output) -> Iterator[Progress]:
     """A bar on stderr when that is a terminal and the work has taken a second."""
@@ -93,17 +101,16 @@ def _bar(*, color: bool) -> Bar:
     return bar
 
 
-def _wants_json() -> bool:
-    arguments = sys.argv[1:]
-    return "--format=json" in arguments or any(
-        a == "--format" and b == "json" for a, b in itertools.pairwise(arguments)
-    )
+def _wanted() -> str:
+    """The format that was asked for, where a command fails before it knows."""
+    arguments = [part for argument in sys.argv[1:] for part in argument.split("=", 1)]
+    return next((b for a, b in itertools.pairwise(arguments) if a == "--format"), "text")
 
 
 def fail(message: str) -> None:
     """An error as one line; as a JSON document too where that was asked for."""
     click.echo(message, err=True)
-    if _wants_json():
+    if _wanted() == "json":
         from reconciler.reports import data
 
         click.echo(data.text({"format": "reconciler.error/1", "error": message}))
@@ -111,11 +118,13 @@ def fail(message: str) -> None:
 
 def fail_with(findings: Sequence[Finding]) -> None:
     """Findings that stop everything."""
-    from reconciler.reports import data, lines
+    from reconciler.reports import annotations, data, lines
 
-    if _wants_json():
+    form = _wanted()
+    if form == "json":
         click.echo(data.text(data.findings(None, findings)))
-        return
+    elif form in {"sarif", "github"}:
+        click.echo(annotations.text(form, findings, ""))
     for line in lines.findings(findings):
         click.echo("".join(text for text, _ in line), err=True)
 

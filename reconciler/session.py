@@ -58,6 +58,8 @@ class Session:
         self._good = set[str]()  # tips that somebody who may has signed
         try:
             self.signers = self.estate.signers
+            said = request.changed_since
+            self.since = self.estate.repository.commit(said) if said else None  # what was wrong there is known
             self.look(fetch=fetch)
         except (InputError, LedgerError):
             self.estate.close()
@@ -67,7 +69,8 @@ class Session:
         self.findings += self.estate.located_all(list(old))
         known = {*self.tips, *self.unsigned, *self.joins}
         asked = [name for name in request.tenants if name in known or self.estate.has(name)]
-        self.names = tuple(sorted({*asked} if request.tenants else {*self.estate.tenants, *known}))
+        names = {*asked} if request.tenants else {*self.estate.tenants, *known}
+        self.names = tuple(sorted(self._changed(names)))
         origin = Origin("tenants", line=1, column=1)
         unknown = [name for name in request.tenants if name not in self.names]
         self.findings += [NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown]
@@ -78,6 +81,16 @@ class Session:
         if "remote" in said:
             return said["remote"]  # type: ignore[no-any-return]
         return "origin" if self.estate.repository.attempt("config", "remote.origin.url").returncode == 0 else None
+
+    def _changed(self, names: set[str]) -> set[str]:
+        """Those whose files differ from what they were, or all of them where the agency's do."""
+        if self.since is None:
+            return names
+        worktree = self.request.worktree
+        paths = self.estate.repository.changed(self.since, None if worktree else self.estate.commit)
+        if any(not path.startswith("tenants/") for path in paths):
+            return names
+        return names & {path.split("/")[1] for path in paths}
 
     def look(self, *, fetch: bool = True) -> None:
         """See how far the ledgers are now."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.findings import in_order
+from reconciler.known import marked
+from reconciler.quoting import quoted
 from reconciler.request import differing
 from reconciler.results import Checked
 from reconciler.session import Session
@@ -28,11 +30,7 @@ def validate(request: Request) -> Checked:
 
         parts = session.over_tenants(job)
         across = session.across([name for name, outward, _ in parts if outward])
-        findings = [
-            *session.findings,
-            *(f for _, _, found in parts for f in found),
-            *(f for x in across.values() for f in x),
-        ]
-        return Checked(
-            session.estate.commit, in_order(findings), len(session.names), request.worktree, tuple(differs())
-        )
+        found = marked(session, {name: [*findings, *across.get(name, ())] for name, _, findings in parts})
+        findings = [*session.findings, *(finding for some in found.values() for finding in some)]
+        shown = quoted(session.estate, in_order(findings))
+        return Checked(session.estate.commit, shown, len(session.names), request.worktree, tuple(differs()))

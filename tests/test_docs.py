@@ -18,7 +18,7 @@ from reconciler import cli
 from reconciler import options as exits
 from reconciler.kinds import kinds
 from tests import findings_page
-from tests.estates import AGENCY, Estate, contoso, mail, make, northwind
+from tests.estates import AGENCY, Estate, call, contoso, mail, make, northwind
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -279,6 +279,7 @@ def answers(tmp_path_factory):
     ]
     estate.write({"tenants/contoso/tenant.yaml": "tenant: contoso\nname: Contoso\n"})
     said.append(estate.run("rollback", "--format", "json", estate.head).json | {"plan": {}})
+    said.append(call("explain", "RT001", "--format", "json").json)
     return {answer["format"]: answer for answer in said}
 
 

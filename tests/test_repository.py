@@ -20,13 +20,13 @@ PACKAGE = ROOT / "reconciler"
 SHELL = (
     {"__main__"},
     {"cli"},
-    {"cli_past"},
+    {"cli_checks", "cli_past"},
     {"options"},
     {"output"},
-    {"engine", "validation"},
+    {"engine", "rulebook", "validation"},
     {"rollback"},
     {"rollout"},
-    {"drafts", "past", "reach", "removed"},
+    {"drafts", "known", "past", "quoting", "reach", "removed"},
     {"handover"},
     {"session"},
     {"estate", "request", "runner", "spread", "starter"},
@@ -66,6 +66,7 @@ PURE = {
     "__future__", "abc", "base64", "binascii", "bisect", "collections", "collections.abc", "copy", "dataclasses",
     "datetime", "decimal", "difflib", "enum", "functools", "graphlib", "hashlib", "heapq", "html", "ipaddress",
     "itertools", "json", "math", "operator", "re", "string", "struct", "textwrap", "types", "typing", "unicodedata",
+    "urllib.parse",
 }  # fmt: skip
 PURE_EXCEPTIONS = {
     ("canonical", "idna"): "IDNA 2008 is a table, not a service",
@@ -77,7 +78,7 @@ PURE_EXCEPTIONS = {
 
 # Each package has one home; everywhere else speaks to that module.
 HOMES = {
-    "click": {"cli", "cli_past", "options", "output"},
+    "click": {"cli", "cli_checks", "cli_past", "options", "output"},
     "cryptography": {"providers"},
     "deepdiff": {"reports"},
     "dns": {"providers", "facts"},

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
     from reconciler.model import Resource, State
 
-NOWHERE = Rule("RT001", "error", "Points to nowhere", "Declare the address, or correct the target.")
+NOWHERE = Rule(
+    "RT001",
+    "error",
+    "Points to nowhere",
+    "Declare the address, or correct the target.",
+    why="Mail to it comes back to whoever wrote it, or waits in a queue until it does.",
+)
 OUTSIDE = Rule(
     "RT002",
     "error",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconciler.changes import Change, Drift, Plan, Step, TenantPlan
-    from reconciler.findings import Finding
+    from reconciler.findings import Finding, Rule
     from reconciler.model import Address, Entry, Value
     from reconciler.results import Checked, Result, TenantResult
 
@@ -167,6 +167,11 @@ def finding(found: Finding) -> Data:
         "column": found.origin.column or 1,
         "known": found.known,
     }
+
+
+def rule(found: Rule) -> Data:
+    """`reconciler.rule/1`."""
+    return {"format": "reconciler.rule/1", **found._asdict()}
 
 
 def checked(found: Checked) -> Data:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reconciler.changes import Change, Plan, TenantPlan
-    from reconciler.findings import Finding
+    from reconciler.findings import Finding, Rule
     from reconciler.results import Checked
 
 Span = tuple[str, str]
@@ -31,6 +31,7 @@ SIGNS = {
     "purge": ("-", "bold red"),
 }
 _SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+_WINDOW = 68  # characters of a line that is quoted: it stays within 80 columns
 _DIFFERS = 3  # files named before "and N more"
 
 
@@ -179,13 +180,48 @@ def findings(found: Sequence[Finding]) -> Iterator[Line]:
         yield (
             (f"  {finding.severity} {finding.code} ", style),
             (where if finding.origin.file else "", "bold"),
-            (f"{finding.summary}", ""),
+            (f"{finding.summary}{' (known already)' if finding.known else ''}", ""),
         )
+        yield from _quoted(finding) if finding.severity != "info" else ()
         known = finding.is_input and finding.subject in finding.detail
         subject = "" if known else f"{visible(finding.subject)}: "
         yield ((f"      {subject}{visible(finding.detail)}", ""),)
         if finding.can_be_accepted:
             yield ((f"      to accept it: {acceptance(finding)}", "dim"),)
+
+
+def _quoted(finding: Finding) -> Iterator[Line]:
+    """The line it stands at, as it is written, and a caret below its column."""
+    at = (finding.origin.column or 1) - 1
+    start = max(0, at - _WINDOW // 2) if len(finding.source) > _WINDOW else 0
+    text, number = finding.source[start : start + _WINDOW], str(finding.origin.line or 1)
+    if text.strip():
+        yield ((f"      {number} | {visible(text)}", "dim"),)
+        yield ((f"      {' ' * len(number)} | {' ' * len(visible(text[: at - start]))}^", "dim"),)
+
+
+_FAMILIES = {
+    "IN": "input: what somebody wrote cannot be used. It is never accepted away.",
+    "OW": "ownership: who answers for something, who can reset it, who approves.",
+    "RT": "routing: where mail goes and who reads it.",
+    "DN": "DNS: what a domain's records say together, and whose domain it is.",
+    "PL": "the plan: what making it so would do to what is live.",
+    "LV": "live: what the world shows after an apply.",
+}
+
+
+def rule(found: Rule) -> Iterator[Line]:
+    """What a code means, why it matters, what to do."""
+    style = _SEVERITIES[found.severity]
+    yield ((f"{found.code} ", "bold"), (found.severity, style), (f"  {found.summary}", "bold"))
+    yield ((f"It is about {_FAMILIES[found.code[:2]]}", ""),)
+    for title, text in (("Why it matters: ", found.why), ("What to do: ", found.fix)):
+        if text:
+            yield ()
+            yield ((title, "bold"), (text, ""))
+    if found.dated:
+        yield ()
+        yield (("A day that passes can bring it about. Then it is a warning for changes that do not touch it.", ""),)
 
 
 def acceptance(finding: Finding) -> str:

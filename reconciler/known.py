@@ -1,0 +1,69 @@
+"""What was wrong before this commit already: a change is not held up by what it did not bring about.
+
+A finding of a check is known when it holds word for word at the commit that the tenant was applied at last (or at the
+one that `--changed-since` names), judged by the same day. What only a day brought about is a warning then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.errors import InputError, LedgerError
+from reconciler.ledger import Ledger
+from reconciler.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from reconciler.findings import Finding
+
+_CHECKS = ("OW", "RT", "DN")  # over what is declared; what a plan does is never known
+Said = tuple[str, str, str]  # (code, subject, detail)
+
+
+def marked(session: Session, found: Mapping[str, Sequence[Finding]]) -> dict[str, list[Finding]]:
+    """{tenant: findings}, each with `known` set where it was one before."""
+    asked = [name for name, findings in found.items() if any(f.code.startswith(_CHECKS) for f in findings)]
+    by_base: dict[str, list[str]] = {}
+    for name, base in _bases(session, asked).items():
+        by_base.setdefault(base, []).append(name)
+    before = {name: said for base, names in by_base.items() for name, said in _at(session, base, names).items()}
+    return {name: [_known(f, before.get(name, ())) for f in findings] for name, findings in found.items()}
+
+
+def _known(finding: Finding, before: Collection[Said]) -> Finding:
+    if (finding.code, finding.subject, finding.detail) not in before:
+        return finding
+    lapsed = finding.dated and finding.severity == "error"
+    return finding._replace(known=True, severity="warning" if lapsed else finding.severity)
+
+
+def _bases(session: Session, names: Sequence[str]) -> dict[str, str]:
+    """{tenant: the commit to compare with}, where there is one that is not the one that is read."""
+    if session.since is not None:
+        return dict.fromkeys(names, session.since)
+    ledgers = session.ledgers.read({name: session.tips.get(name) for name in names}) if names else {}
+    applied = {name: found.applied for name, found in ledgers.items() if isinstance(found, Ledger)}
+    return {name: commit for name, commit in applied.items() if commit is not None}
+
+
+def _at(session: Session, base: str, names: Sequence[str]) -> dict[str, set[Said]]:
+    """{tenant: what its checks say at a commit}; nothing where that commit cannot be read."""
+    there = session.request._replace(
+        revision=base, worktree=False, tenants=tuple(names), changed_since="", as_of=session.today
+    )
+    try:
+        with Session(there) as earlier:
+            parts = earlier.over_tenants(
+                lambda some: [(c.tenant, _said(c.findings)) for _, c in earlier.compiled(some)]
+            )
+            found = dict(parts)
+            for name, findings in earlier.across([name for name in names if name in found]).items():
+                found[name] |= _said(findings)
+            return found
+    except (InputError, LedgerError):  # it is not in this clone, or its reconciler.yaml is none that this version reads
+        return {}
+
+
+def _said(findings: Iterable[Finding]) -> set[Said]:
+    return {(f.code, f.subject, f.detail) for f in findings if f.code.startswith(_CHECKS)}
