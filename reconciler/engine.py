@@ -35,6 +35,7 @@ from reconciler.results import Result, TenantResult, why
 from reconciler.review import tenant_digest
 from reconciler.rollout import left, roll_out
 from reconciler.session import CHUNK, Session
+from reconciler.widened import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +60,7 @@ def plan(request: Request) -> Plan:
         before = marked(session, {found.tenant: found.findings for found in tenants})
         tenants = [found._replace(findings=tuple(before[found.tenant])) for found in tenants]
         tenants = _with(tenants, _limited(session, tenants))
+        tenants = _with(tenants, allowed(session, tenants))
         tenants, useless = over_all(tenants, session.agency_accept, session.today, whole=not request.tenants)
         if not request.worktree:
             tenants = rollback.naming(session.estate.repository, session.estate.commit, tenants)

@@ -167,7 +167,11 @@ class Repository:
             yield answer
 
     def changed(self, base: str, commit: str | None) -> list[str]:
-        """The estate's files that differ between two commits; None: the working tree, with what Git does not know."""
+        """The estate's files that differ between two commits; None: the working tree, with what Git does not know.
+
+        Raises InputError where a commit is not in this clone.
+        """
+        base = self.commit(base)
         if commit is not None:
             said = self.git("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--relative", base, commit)
         else:

@@ -26,7 +26,7 @@ SHELL = (
     {"engine", "rulebook", "validation"},
     {"rollback"},
     {"rollout"},
-    {"drafts", "known", "past", "quoting", "reach", "removed"},
+    {"drafts", "known", "past", "quoting", "widened", "reach", "removed"},
     {"handover"},
     {"session"},
     {"estate", "request", "runner", "spread", "starter"},
