@@ -65,6 +65,16 @@ class Agency:
     def persons(self) -> frozenset[str]:
         return frozenset(self.data.get("people", {}))
 
+    @cached_property
+    def contacts(self) -> dict[str, dict[str, str]]:
+        """{domain: {person: e-mail address}} of the agency's people whose contact is one."""
+        found: dict[str, dict[str, str]] = {}
+        for name, person in self.data.get("people", {}).items():
+            address = canonical.address_in(person.get("contact", ""))
+            if address is not None:
+                found.setdefault(canonical.domain_of(address), {})[name] = address
+        return found
+
 
 def check(agency: Agency) -> Iterator[Finding]:
     """What is wrong with the file by itself, beyond its schema."""

@@ -92,6 +92,14 @@ def check_address(text: str, default_domain: str = "") -> str:
     return full
 
 
+def address_in(text: str) -> str | None:
+    """The canonical form of a full address that stands in free text by itself; None where it is something else."""
+    try:
+        return check_address(text.strip()) if "@" in text else None
+    except ValueError:
+        return None
+
+
 @lru_cache(maxsize=1024)
 def size(text: str) -> int | str:
     """`10 GiB` as bytes; `unlimited` stays. Raises ValueError."""

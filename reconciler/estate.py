@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from reconciler import agency as agency_file
 from reconciler import documents, tenant_files
 from reconciler.agency import Agency
-from reconciler.checks import declared, dns, routing
+from reconciler.checks import declared, dns, resets, routing
 from reconciler.compile import TWO_TENANTS, Compiled, compile_tenant
 from reconciler.errors import InputError
 from reconciler.files import Files
@@ -112,7 +112,9 @@ class Estate:
     @cached_property
     def findings(self) -> list[Finding]:
         """What is wrong with the agency's files and stops only those that use them."""
-        return [*self._warnings, *self.located_all([*self._templates[1], *self.library.findings, *self._canaries()])]
+        contacts = resets.unknown_contacts(self.agency, self.domains, self.today)
+        found = [*self._templates[1], *self.library.findings, *self._canaries(), *contacts]
+        return [*self._warnings, *self.located_all(found)]
 
     def parsed(self, names: Sequence[str]) -> dict[str, Tenant]:
         """{tenant: its files, parsed and validated one by one}, all of them read at once."""
@@ -139,6 +141,7 @@ class Estate:
             *routing.check(tenant.files, compiled, self.agency, self.domains),
             *dns.check(name, compiled.state, self.domains),
             *declared.former(tenant.files, self.has),
+            *resets.check(tenant.files, compiled, self.agency, self.domains, self.today),
         ]
         return compiled
 

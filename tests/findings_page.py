@@ -15,6 +15,10 @@ from reconciler.findings import Rule
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "findings.md"
 FAMILIES = {
     "IN": ("Input", "What somebody wrote cannot be used. An error stops its tenant, or whatever uses it: exit code 1."),
+    "OW": (
+        "Ownership",
+        "Who answers for what, and who could take it over. An error refuses its tenant: exit code 3, of `validate` 1.",
+    ),
     "RT": (
         "Routing",
         "Where mail would go, or who would read it. An error refuses its tenant: exit code 3, of `validate` 1.",
@@ -34,7 +38,7 @@ Whatever is found has a code, which never changes its meaning, a severity and a 
 *warning* is to be read and an *info* to be known; warnings change no exit code. The finding itself names the thing it
 is about and says what it met there.
 
-A finding of routing or of a plan is lifted by name, code and subject as it prints them, with an `accept` entry in the
+A finding of a check or of a plan is lifted by name, code and subject as it prints them, with an `accept` entry in the
 tenant's [control.yaml](reference/files.md#tenantstenantcontrolyaml); RT004 needs one on both sides. A finding of input
 is never lifted.
 """

@@ -46,7 +46,7 @@ CORE = (
     {"apply", "checks", "questions", "reports"},
     {"review"},
     {"compile", "diff", "looking", "order"},
-    {"absent"},
+    {"absent", "resets"},
     {"people", "rules", "undeclared"},
     {"agency", "files", "thing"},
     {"parts", "wording", "mta_sts"},
