@@ -181,6 +181,7 @@ class TenantPlan(NamedTuple):
     joins: str | None = None  # the commit of runs without the ledger's remote, which the ledger takes up again
     sha: str = ""  # while a part of it is applied: the digest of all that it declared
     removed: int = 0  # how many things it takes away: retired, deleted, let go
+    accept: Sequence[Mapping[str, Any]] = ()  # the named exceptions of its control.yaml
 
     @property
     def changes(self) -> tuple[Change, ...]:

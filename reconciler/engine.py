@@ -14,7 +14,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from reconciler import offline, past, rollback, seen
+from reconciler import asked, offline, past, rollback, seen
 from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
 from reconciler.checks.acceptances import over_all
@@ -60,6 +60,7 @@ def plan(request: Request) -> Plan:
         before = marked(session, {found.tenant: found.findings for found in tenants})
         tenants = [found._replace(findings=tuple(before[found.tenant])) for found in tenants]
         tenants = _with(tenants, _limited(session, tenants))
+        tenants = asked.judged(session, tenants)
         tenants = _with(tenants, allowed(session, tenants))
         tenants, useless = over_all(tenants, session.agency_accept, session.today, whole=not request.tenants)
         if not request.worktree:

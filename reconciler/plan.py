@@ -116,6 +116,7 @@ def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope
         unread=tuple(draft.unread),
         findings=(*compiled.findings, *accepted(draft.findings, facts.accept, facts.today)),
         scopes=tuple(asked),
+        accept=compiled.rules.accept,
     )
 
 

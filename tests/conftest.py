@@ -24,6 +24,7 @@ os.environ |= {
     "GIT_AUTHOR_EMAIL": "anna@agency.example",
     "GIT_COMMITTER_NAME": "Anna Ops",
     "GIT_COMMITTER_EMAIL": "anna@agency.example",
+    "RECONCILER_RESOLVER": "none",  # no test asks the Internet
 }
 
 
