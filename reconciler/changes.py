@@ -234,6 +234,7 @@ class Facts(NamedTuple):
     rebuilt: bool = False  # a system with another identity is the same one, made anew
     limits: Mapping[str, Any] = {}  # as reconciler.yaml says them
     freezes: Sequence[Mapping[str, Any]] = ()  # the same
+    enforcing: frozenset[str] = frozenset()  # ids of MTA-STS policies in the mode `enforce`
     now: str = ""  # local time in the estate's time zone, ISO, to the minute
 
 

@@ -13,6 +13,7 @@ from reconciler.following import check, follow, names
 from reconciler.handover import Moved, received, taken
 from reconciler.identities import meet
 from reconciler.ledger import Ledger
+from reconciler.mta_sts import enforcing
 from reconciler.pausing import frozen, paused, put_back
 from reconciler.plan import plan_tenant, scopes
 
@@ -186,6 +187,7 @@ def _facts(session: Session) -> Facts:
         limits=agency.data.get("limits", {}),
         freezes=agency.data.get("freeze", ()),
         now=session.estate.now,
+        enforcing=frozenset(enforcing(agency.servers)),
     )
 
 

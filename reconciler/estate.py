@@ -139,7 +139,7 @@ class Estate:
         compiled.findings += [
             *declared.check(tenant.files, self.agency),
             *routing.check(tenant.files, compiled, self.agency, self.domains),
-            *dns.check(name, compiled.state, self.domains),
+            *dns.check(tenant.files, compiled.state, self.agency, self.domains),
             *declared.former(tenant.files, self.has),
             *resets.check(tenant.files, compiled, self.agency, self.domains, self.today),
         ]

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
-def policy(mode: str, hosts: list[str]) -> str:
+def policy(mode: str, hosts: Sequence[str]) -> str:
     """The policy text of RFC 8461 for a mode (testing, enforce) and the MX values of the domain."""
     lines = ["version: STSv1", f"mode: {mode}", *(f"mx: {host.split()[-1].removesuffix('.')}" for host in hosts)]
     return "".join(f"{line}\r\n" for line in [*lines, "max_age: 604800"])
 
 
-def policy_id(mode: str, hosts: list[str]) -> str:
+def policy_id(mode: str, hosts: Sequence[str]) -> str:
     """The id that goes with the policy: it changes exactly when the policy text does (RFC 8461 section 3.1)."""
     return hashlib.sha256(policy(mode, hosts).encode()).hexdigest()[:32]
+
+
+def enforcing(servers: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[str]]:
+    """{id: MX values} of the policies in the mode `enforce` that the estate's servers can have."""
+    lists: list[Sequence[str]] = [server.get("mx", ()) for server in servers.values()]
+    return {policy_id("enforce", hosts): hosts for hosts in lists}

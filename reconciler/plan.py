@@ -9,7 +9,7 @@ from graphlib import CycleError
 from typing import TYPE_CHECKING
 
 from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Waiting
-from reconciler.checks import acceptances, incidents, limits, planned, removals
+from reconciler.checks import acceptances, incidents, ladder, limits, planned, removals
 from reconciler.checks.planned import Compared
 from reconciler.claims import Settled, settle
 from reconciler.comparing import Draft, compare_all, present
@@ -88,7 +88,8 @@ def plan_tenant(
         compiled.state, base, there, draft.changes, draft.unmanaged, drift, whole, compiled.rules.retiring,
         draft.was,
     )  # fmt: skip
-    draft.findings += [*planned.check(compared, facts), *incidents.check(compared), *_first(compiled, base)]
+    draft.findings += [*planned.check(compared, facts), *ladder.check(compared, facts)]
+    draft.findings += [*incidents.check(compared), *_first(compiled, base)]
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, draft.todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later

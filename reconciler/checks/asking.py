@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from reconciler.checks import answered
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -35,7 +37,7 @@ class Theme(Protocol):
         """(tenant, finding). Origins may lack their line."""
 
 
-THEMES: tuple[Theme, ...] = ()
+THEMES: tuple[Theme, ...] = (answered,)
 
 
 def wanted(

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.checks import copied, dmarc, keys, spf, transport, unused
+from reconciler.checks.unused import NULL
 from reconciler.findings import Rule
 from reconciler.kinds.record import label, rtype
+from reconciler.mta_sts import enforcing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from reconciler.agency import Agency
+    from reconciler.files import Files
     from reconciler.findings import Finding
     from reconciler.model import Resource, State
 
@@ -22,16 +27,21 @@ NULL_MX = Rule(
 NOT_ITS_OWN = Rule(
     "DN002", "error", "A record at another domain's name", "Write it in that domain's own file under dns/."
 )
-NULL = ("0 .",)
 
 
-def check(tenant: str, state: State, domains: Mapping[str, str]) -> Iterator[Finding]:
-    """Every finding of this theme. `domains` says which tenant each domain of the estate belongs to."""
+def check(files: Files, state: State, agency: Agency, domains: Mapping[str, str]) -> Iterator[Finding]:
+    """Every finding over records. `domains` says which tenant each domain of the estate belongs to."""
     for address, resource in state.items():
         if address.kind == "record":
-            yield from _not_its_own(tenant, resource, domains)
+            yield from _not_its_own(files.tenant, resource, domains)
             if resource.get("values") == NULL:
                 yield from _null_mx(resource, state)
+    yield from spf.check(files, state)
+    yield from dmarc.check(files, state, domains)
+    yield from keys.check(files, state)
+    yield from transport.check(files, state, enforcing(agency.servers))
+    yield from unused.check(files, state)
+    yield from copied.check(files, agency, domains)
 
 
 def holder(name: str, domain: str, domains: Mapping[str, str]) -> str:

@@ -1,0 +1,117 @@
+"""Checks over what was copied from another tenant: its domains in a value, a token or a key that is its own.
+
+Tenants are islands. A record that was pasted from another client's file lets that client's servers send, or proves
+this domain to a service as if it were that client's. What the agency's own facts name is everybody's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from reconciler import canonical
+from reconciler.findings import Origin, Rule
+from reconciler.kinds.record import tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from reconciler.agency import Agency
+    from reconciler.files import Files
+    from reconciler.findings import Finding
+
+FOREIGN = Rule(
+    "DN037",
+    "error",
+    "A value names another tenant's domain",
+    "Write this tenant's own; or accept it: an `accept` entry with this code and subject.",
+    why="It was most likely copied. The other client could then send, or read, what is this one's; and when that "
+    "domain is let go, whoever takes it can.",
+)
+COPIED = Rule(
+    "DN038",
+    "error",
+    "A value that another tenant has too",
+    "Get this tenant's own from whoever issued it; or accept it: an `accept` entry with this code and subject.",
+    why="A token or a key belongs to one account. Copied, it proves this domain to a service under the other client's "
+    "name, or lets the holder of one key sign for both.",
+)
+_HOST = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*[a-z0-9]", re.IGNORECASE)
+_LEAST = 12  # letters: what is shorter may be the same by chance
+Own = tuple[str, str, Origin]  # a text, the record it stands in, where
+_TYPES = frozenset({"CNAME", "MX", "SRV", "TXT"})
+
+
+def check(files: Files, agency: Agency, domains: Mapping[str, str]) -> Iterator[Finding]:
+    """Every finding of this theme that one tenant's own files show. `domains` maps those of the estate to tenants."""
+    if len(domains) < 2 or not files.dns:
+        return
+    shared = _shared(agency, domains)
+    for domain, said in files.dns.items():
+        file = f"{files.folder}/dns/{domain}.yaml"
+        for subject, text, path in _written(domain, said):
+            for host in _HOST.findall(text):
+                nearest = _nearest(host.lower(), domains)
+                if nearest and domains[nearest] != files.tenant and nearest not in shared:
+                    what = f"`{text[:80]}` names {host}, of the tenant {domains[nearest]}."
+                    yield FOREIGN.at(subject, what, Origin(file, path))
+                    break
+
+
+def _written(domain: str, said: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
+    """(subject, text, path) of the values that a DNS file holds: its records', and its parameters'."""
+    for index, record in enumerate(said.get("records", ())):
+        for item, text in enumerate(record.get("values", ()) if record["type"] in _TYPES else ()):
+            yield _subject(record, domain), text, ("records", index, "values", item)
+    for key, given in said.get("with", {}).items():
+        for item, text in enumerate(given if isinstance(given, list) else [given]):
+            if isinstance(text, str):
+                yield domain, text, ("with", key, item) if isinstance(given, list) else ("with", key)
+
+
+def _subject(record: Mapping[str, Any], domain: str) -> str:
+    relative = canonical.domain(record["name"])
+    return f"{record['type']}/{domain if relative == '@' else f'{relative}.{domain}'}"
+
+
+def _nearest(host: str, domains: Mapping[str, str]) -> str | None:
+    """The domain of the estate at or above a host name."""
+    while host and host not in domains:
+        host = host.partition(".")[2]
+    return host or None
+
+
+def _shared(agency: Agency, domains: Mapping[str, str]) -> frozenset[str]:
+    """The domains that the agency's own facts name: what lies there is everybody's."""
+    facts = (text for server in agency.servers.values() for given in server.values() for text in _texts(given))
+    hosts = {host.lower() for text in facts for host in _HOST.findall(text)} | agency.inside
+    return frozenset(found for found in (_nearest(host, domains) for host in hosts) if found)
+
+
+def _texts(given: Any) -> Iterator[str]:
+    yield from ([given] if isinstance(given, str) else (text for text in given if isinstance(text, str)))
+
+
+def literals(files: Files) -> Iterator[Own]:
+    """What a tenant wrote that is nobody else's: tokens and keys."""
+    for domain, said in files.dns.items():
+        file = f"{files.folder}/dns/{domain}.yaml"
+        for index, record in enumerate(said.get("records", ())):
+            for item, text in enumerate(record.get("values", ()) if record["type"] == "TXT" else ()):
+                if len(text) >= _LEAST and tag(text) in {None, "v=dkim1"}:
+                    yield text, _subject(record, domain), Origin(file, ("records", index, "values", item))
+
+
+def alike(found: Iterable[tuple[str, Iterable[Own]]]) -> Iterator[tuple[str, Finding]]:
+    """(tenant, finding) for each value that more than one tenant has; `found` are (tenant, its literals)."""
+    holders: dict[str, dict[str, list[Own]]] = {}
+    for tenant, some in found:
+        for literal in some:
+            holders.setdefault(literal[0], {}).setdefault(tenant, []).append(literal)
+    for tenants in holders.values():
+        for tenant, mine in tenants.items() if len(tenants) > 1 else ():
+            others = sorted(tenants.keys() - {tenant})
+            more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+            for text, subject, origin in mine:
+                what = f"`{text[:60]}{' …' if len(text) > 60 else ''}`: {', '.join(others[:3])}{more} has it too."
+                yield tenant, COPIED.at(subject, what, origin)

@@ -1,0 +1,88 @@
+"""Checks over a plan's policies, from what is live to what shall be: DMARC and MTA-STS are tightened rung by rung."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.checks.dmarc import RUNGS, at_home, policy
+from reconciler.checks.transport import identifier
+from reconciler.findings import Origin, Rule
+from reconciler.kinds.record import label, rtype, tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.changes import Change, Facts
+    from reconciler.checks.planned import Compared
+    from reconciler.findings import Finding
+    from reconciler.model import Resource
+
+SKIPPED = Rule(
+    "DN022",
+    "error",
+    "DMARC would skip a rung",
+    "Go to `p=quarantine` first and read the reports; or accept it: an `accept` entry with this code and subject.",
+    why="From `none` to `reject` at once, a sender that nobody thought of loses its mail without a trace; under "
+    "`quarantine` it still lies in a folder and shows in the reports.",
+)
+LOWERED = Rule(
+    "DN023",
+    "error",
+    "DMARC would be lowered",
+    "Keep the policy; or accept it for the time it takes: an `accept` entry with this code and subject.",
+    why="Whoever forges the domain's mail waits for this. In an incident it can be right, and then somebody has said "
+    "so, with a reason and an end.",
+)
+UNTRIED = Rule(
+    "DN036",
+    "error",
+    "MTA-STS would be enforced without a test",
+    "Go to `testing` first; or accept it: an `accept` entry with this code and subject.",
+    why="Under `enforce` a host without the right certificate gets no mail at all, from anybody who reads the policy; "
+    "under `testing` the same shows in reports.",
+)
+
+
+def check(compared: Compared, facts: Facts) -> Iterator[Finding]:
+    """Every finding of this theme."""
+    staying = facts.domains.keys() - compared.retiring
+    for change in compared.changes:
+        name = change.address.name
+        if change.kind.name != "record" or rtype(name) != "TXT" or change.domain not in staying:
+            continue
+        if at_home(label(name)):
+            yield from _ladder(change)
+        elif label(name).startswith("_mta-sts."):
+            yield from _untried(change, facts)
+
+
+def _ladder(change: Change) -> Iterator[Finding]:
+    """From the policy that is live to the one that shall be; where none is live, any may be the first."""
+    was, will = _tagged(change.live, "v=dmarc1"), _tagged(change.aim, "v=dmarc1")
+    if was is None or was == will or policy(was).faults or (will is not None and policy(will).faults):
+        return
+    old, new = policy(was), policy(will) if will is not None else None
+    origin, subject = change.origin or Origin(""), change.address.name
+    if new is None:
+        if old.rung != "none":
+            yield LOWERED.at(subject, f"It is `p={old.rung}` and would be gone.", origin)
+        return
+    for key, before, after in (("p", old.rung, new.rung), ("sp", old.below, new.below)):
+        if RUNGS.index(after) < RUNGS.index(before):
+            yield LOWERED.at(subject, f"From `{key}={before}` to `{key}={after}`.", origin)
+            return
+    if RUNGS.index(new.rung) - RUNGS.index(old.rung) > 1:
+        yield SKIPPED.at(subject, f"From `p={old.rung}` to `p={new.rung}`.", origin)
+
+
+def _untried(change: Change, facts: Facts) -> Iterator[Finding]:
+    """The id tells the mode: it is made of the policy's text."""
+    was, will = _tagged(change.live, "v=stsv1"), _tagged(change.aim, "v=stsv1")
+    if was is None and will is not None and identifier(will) in facts.enforcing:
+        origin = change.origin or Origin("")
+        yield UNTRIED.at(change.address.name, "No MTA-STS is live, and its id is that of `enforce`.", origin)
+
+
+def _tagged(resource: Resource | None, wanted: str) -> str | None:
+    values = () if resource is None else resource.get("values")
+    return next((value for value in values if isinstance(value, str) and tag(value) == wanted), None)
