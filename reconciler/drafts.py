@@ -108,7 +108,7 @@ class _Draft:
         return self._located(
             found._replace(
                 known=self.own, applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked,
-                names=self.names, gives=self.gives, joins=self.joins,
+                names=self.names, gives=self.gives, joins=self.joins, own=self.session.own(self.tenant),
             )
         )  # fmt: skip
 

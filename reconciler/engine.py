@@ -55,8 +55,9 @@ def plan(request: Request) -> Plan:
 
         parts = _handed(session, session.over_tenants(job))
         across = session.across([found.tenant for outward, found in parts if outward])
+        alike = session.alike((found.tenant, found.own, found.accept) for _, found in parts)
         in_turn = sorted((found for _, found in parts), key=lambda found: found.tenant)
-        tenants = _with(together(in_turn, _known(session, in_turn)), across)
+        tenants = _with(_with(together(in_turn, _known(session, in_turn)), across), alike)
         before = marked(session, {found.tenant: found.findings for found in tenants})
         tenants = [found._replace(findings=tuple(before[found.tenant])) for found in tenants]
         tenants = _with(tenants, _limited(session, tenants))

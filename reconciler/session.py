@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from reconciler import offline
-from reconciler.checks import acceptances, across
+from reconciler.checks import acceptances, across, copied
 from reconciler.errors import InputError, LedgerError, RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
@@ -17,9 +17,10 @@ from reconciler.spread import spread
 from reconciler.swap import Refs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.changes import Gift, Links
+    from reconciler.checks.copied import Own
     from reconciler.compile import Compiled
     from reconciler.request import Request
     from reconciler.runner import World
@@ -217,6 +218,22 @@ class Session:
     def points_outward(self, compiled: Compiled) -> bool:
         """Whether a tenant leaves anything to be checked over all tenants."""
         return across.points_outward(compiled, self.estate.domains)
+
+    def own(self, tenant: Tenant) -> tuple[Own, ...]:
+        """The tokens and keys that a tenant wrote, with the lines looked up."""
+        found = copied.literals(tenant.files)
+        return tuple((text, subject, self.estate.located(tenant, origin)) for text, subject, origin in found)
+
+    def alike(
+        self, tenants: Iterable[tuple[str, Sequence[Own], Sequence[Mapping[str, Any]]]]
+    ) -> dict[str, list[Finding]]:
+        """{tenant: findings} of what more than one of them wrote; they are (tenant, its own, its acceptances)."""
+        said = {name: (own, accept) for name, own, accept in tenants if own}
+        found: dict[str, list[Finding]] = {}
+        for name, finding in copied.alike((name, own) for name, (own, _) in said.items()):
+            accept = [*self.agency_accept, *said[name][1]]
+            found.setdefault(name, []).extend(accepted([finding], accept, self.today))
+        return found
 
     def across(self, names: Sequence[str]) -> dict[str, list[Finding]]:
         """{tenant: findings} of the checks over all tenants, for those that point outward; both sides are looked up."""

@@ -431,7 +431,7 @@ def apart(tmp_path):
         tmp_path / "estate", northwind(), contoso(), control("mail: second\ndns: others\n", "contoso"), agency=SECOND
     )
     estate.applied({}).write(
-        {**SOUND, **mail({"jane": "{owner: jane, quota: 1 GiB}"}), **dns("with: {dmarc: reject}\n")}
+        {**SOUND, **mail({"jane": "{owner: jane, quota: 1 GiB}"}), **dns("with: {dmarc: quarantine}\n")}
     )
     return estate
 
@@ -540,7 +540,7 @@ def test_a_folder_that_cannot_be_written_fails_its_change_alone(place):
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         estate = make(Path(name) / "estate", northwind()).applied({})
-        estate.write({**mail({"jane": "{owner: jane, quota: 1 GiB}"}), **dns("with: {dmarc: reject}\n")})
+        estate.write({**mail({"jane": "{owner: jane, quota: 1 GiB}"}), **dns("with: {dmarc: quarantine}\n")})
         before = estate.zone().read_bytes(), estate.sql("SELECT quota FROM mailbox ORDER BY username")
         with as_nobody(estate.root):
             (estate.root / place).chmod(0o555)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pytest
 from reconciler.findings import Rule
 from tests.estates import Estate, make
 from tests.findings_page import rules
+from tests.servers.answering import Answering
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parent / "checks"
 NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name != "_base")
-BESIDE = {"findings.txt", "removed.txt", "live.sql"}
+BESIDE = {"findings.txt", "removed.txt", "live.sql", "answers.txt"}
 # What is shown elsewhere: by the corpora of bad input, by stories, by tests of their own. No code comes in here anew.
 ELSEWHERE = re.compile(r"IN\d+|PL(?!22[678])\d+|RT00[2456]|DN00[12]")
 
@@ -63,8 +65,26 @@ def found(tmp_path: Path, example: Path, side: str) -> list[tuple[str, str, int]
         estate.applied(files(before))
         _by_hand(estate, example)
     estate.write(files(example / side))
-    data = estate.run("plan" if before.exists() else "validate", "--format", "json").json
+    with _answering(example):
+        data = estate.run("plan" if before.exists() else "validate", "--format", "json").json
     return sorted((f["code"], f["file"], f["line"]) for f in _all(data))
+
+
+@contextmanager
+def _answering(example: Path) -> Iterator[None]:
+    """A name server that says what answers.txt says, asked instead of nobody."""
+    said = example / "answers.txt"
+    if not said.exists():
+        yield
+        return
+    records: dict[tuple[str, str], list[str]] = {}
+    for line in said.read_text().splitlines():
+        name, rtype, value = line.split(" ", 2)
+        records.setdefault((name, rtype), []).append(value)
+    silent = [name for (name, rtype) in records if rtype == "FAILS"]
+    with Answering(records, failing=silent) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECONCILER_RESOLVER", server.address)
+        yield
 
 
 def _by_hand(estate: Estate, example: Path) -> None:

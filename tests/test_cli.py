@@ -38,7 +38,10 @@ def changed(tmp_path_factory):
     estate = make(tmp_path_factory.mktemp("cli") / "estate", northwind()).applied({})
     estate.sql("UPDATE mailbox SET quota = 1 WHERE username = 'tom@northwind.example'")
     estate.write(
-        {**mail({"tom": "{owner: tom, quota: 2 GiB}"}, "aliases:\n  info: [tom]\n"), **dns("with: {dmarc: reject}\n")}
+        {
+            **mail({"tom": "{owner: tom, quota: 2 GiB}"}, "aliases:\n  info: [tom]\n"),
+            **dns("with: {dmarc: quarantine}\n"),
+        }
     )
     return estate
 
@@ -362,7 +365,7 @@ def hostile(tmp_path_factory):
         "a\x1b[31m`|@here\u202e\n@northwind.example", "x@evil.example",
     )  # fmt: skip
     estate.edit_zone('"v=DMARC1; p=none"', '"v=DMARC1; p=\\027[31m|`@all`\\010"')
-    estate.write({**mail({"jane": "{owner: jane, name: K}"}, ""), **dns("with: {dmarc: reject}\n")})
+    estate.write({**mail({"jane": "{owner: jane, name: K}"}, ""), **dns("with: {dmarc: quarantine}\n")})
     return estate
 
 

@@ -204,7 +204,7 @@ def test_what_nobody_declared_is_unmanaged_and_survives_everything(estate):
         "SELECT * FROM mailbox WHERE local_part = 'ghost'",
     )
     before = [estate.sql(query) for query in foreign]
-    estate.applied({**mail({"jane": "{owner: jane, quota: 1 GiB}"}, ""), **dns("with: {dmarc: reject}\n")})
+    estate.applied({**mail({"jane": "{owner: jane, quota: 1 GiB}"}, ""), **dns("with: {dmarc: quarantine}\n")})
     assert [estate.sql(query) for query in foreign] == before
     assert "www 600 IN A 192.0.2.1 ; the web shop" in estate.zone().read_text()
 
@@ -352,7 +352,7 @@ def found_live(tmp_path):
         tmp_path / "other", northwind(names='records:\n  - {name: "@", type: TXT, values: ["MS=ms1"]}\n')
     ).applied({})
     other.sql("UPDATE alias SET goto = 'tom@northwind.example' WHERE address = 'info@northwind.example'")
-    estate = make(tmp_path / "estate", northwind(names="with: {dmarc: reject}\n"))
+    estate = make(tmp_path / "estate", northwind(names="with: {dmarc: quarantine}\n"))
     (other.root / "var").rename(estate.root / "var")
     return estate
 
@@ -379,7 +379,7 @@ def test_a_takeover_is_refused_until_it_is_accepted(found_live):
     assert "PL202" not in codes(found_live.one()["findings"])
     assert found_live.apply().code == 0
     assert goto(found_live, "info") == "jane@northwind.example"
-    assert "p=reject" in found_live.zone().read_text()
+    assert "p=quarantine" in found_live.zone().read_text()
     assert settled(found_live)
 
 
@@ -406,7 +406,7 @@ def test_neighbours_in_a_shared_set_stay(found_live):
     found_live.write(accepting("PL202", "northwind.example"))
     assert found_live.apply().code == 0
     assert '"MS=ms1"' in found_live.zone().read_text()
-    found_live.applied(dns('with: {senders: ["include:x.example"], dmarc: reject}\n'))
+    found_live.applied(dns('with: {senders: ["include:x.example"], dmarc: quarantine}\n'))
     text = found_live.zone().read_text()
     assert text.count("v=spf1") == 1
     assert '"MS=ms1"' in text
@@ -671,7 +671,7 @@ def test_a_failed_change_skips_what_needs_it_and_the_rest_goes_on(estate, tmp_pa
     estate.write(
         {
             **mail({"jane": "{owner: jane, quota: 1 GiB}", "tom": BOXES["tom"]}, "aliases:\n  info: [jane]\n"),
-            **dns("with: {dmarc: reject}\n"),
+            **dns("with: {dmarc: quarantine}\n"),
         }
     )
     outside = tmp_path / "outside.zone"

@@ -94,7 +94,7 @@ def test_what_an_outcome_says(estate):
 def test_a_change_that_failed_says_why(estate):
     """What was not made stands there too, with the provider's error."""
     estate.applied({})
-    estate.write({**moved(estate), **dns("with: {dmarc: reject}\n")})
+    estate.write({**moved(estate), **dns("with: {dmarc: quarantine}\n")})
     zone = estate.zone().rename(estate.root / "kept.zone")
     estate.zone().symlink_to(zone)
     assert estate.apply().code == 1

@@ -244,7 +244,7 @@ def test_a_tenant_that_loses_nothing_goes_on(both):
     agency = f"{AGENCY}limits: {{removals: {{alias: {{count: 9}}}}, per_run: {{removals: 3}}}}\n"
     many = "aliases:\n" + "".join(f"  a{number}: [jane]\n" for number in range(4))
     both.applied({**mail(more=many), "reconciler.yaml": agency})
-    both.write({**mail(), **dns("with: {dmarc: reject}\n", "contoso.example")})
+    both.write({**mail(), **dns("with: {dmarc: quarantine}\n", "contoso.example")})
     done = both.apply()
     results = {found["tenant"]: found["result"] for found in done.json["tenants"]}
     assert (done.code, results) == (3, {"northwind": "refused", "contoso": "applied"})
@@ -303,7 +303,7 @@ def test_a_new_version_of_a_template_is_an_edit_for_all(fleet):
 def test_what_clients_change_themselves_is_no_edit_for_all(fleet):
     """Two domains change by their own files; the agency only added a person. And a new domain is no old one."""
     person = FAN_OUT.replace("people:\n", 'people:\n  bela: {name: Bela Ops, contact: "+49 30 1234568"}\n')
-    both = {**dns("with: {dmarc: reject}\n"), **dns("with: {dmarc: reject}\n", "contoso.example")}
+    both = {**dns("with: {dmarc: quarantine}\n"), **dns("with: {dmarc: quarantine}\n", "contoso.example")}
     fleet.write({**both, "reconciler.yaml": person})
     assert [errors(found) for found in fleet.plan()["tenants"]] == [set(), set()]
     more = {**mail(domain="northwind.test"), **dns(domain="northwind.test")}
@@ -334,7 +334,7 @@ def test_a_server_that_lost_its_mailboxes_is_not_believed(ten):
 def test_the_other_side_is_still_planned(ten):
     """A name server that answers whole is compared as ever."""
     ten.sql("DELETE FROM mailbox")
-    ten.write(dns("with: {dmarc: reject}\n"))
+    ten.write(dns("with: {dmarc: quarantine}\n"))
     assert summary(ten.one()["changes"]) == {("update", "TXT/_dmarc.northwind.example")}
 
 

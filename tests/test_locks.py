@@ -244,7 +244,7 @@ def test_who_was_stopped_and_taken_over_writes_nothing_more(estate: Estate, plac
     Where it had asked already, in the instant between look and write, the provider's own condition refuses the write.
     """
     estate.applied({})
-    estate.write({**mail({**BOXES, "max": "{owner: jane}"}), **dns("with: {dmarc: reject}\n")})
+    estate.write({**mail({**BOXES, "max": "{owner: jane}"}), **dns("with: {dmarc: quarantine}\n")})
     with at_work(estate, lease=1.5, place=place) as first:
         first.step()
         first.writing()

@@ -21,7 +21,7 @@ from tests.estates import (
 )
 
 LATER, PAST = "2099-12-31", "2026-01-01"
-REJECT = "with: {dmarc: reject}\n"
+TIGHTER = "with: {dmarc: quarantine}\n"
 DMARC = "TXT/_dmarc.northwind.example"
 
 
@@ -56,7 +56,7 @@ def estate(tmp_path):
 def test_what_is_frozen_is_shown_and_made_later(estate):
     """A record change on a Friday evening: reviewed with the rest, left out by apply, made on Monday."""
     said = freeze("record")
-    estate.write({**dns(REJECT), **mail(more="aliases:\n  info: [tom]\n"), **said})
+    estate.write({**dns(TIGHTER), **mail(more="aliases:\n  info: [tom]\n"), **said})
     plan, until = estate.one(), f"freeze until {weekly(5)}"
     assert summary(plan["changes"]) == {("update", DMARC), ("update", "info@northwind.example")}
     assert held(plan) == {DMARC: until}
@@ -69,12 +69,12 @@ def test_what_is_frozen_is_shown_and_made_later(estate):
     assert "p=none" in estate.zone().read_text()
     estate.write({"reconciler.yaml": AGENCY})
     assert (estate.apply().code, estate.one()["changes"]) == (0, [])
-    assert "p=reject" in estate.zone().read_text()
+    assert "p=quarantine" in estate.zone().read_text()
 
 
 def test_when_only_frozen_changes_are_left_nothing_is_done(estate):
     """The tenant is `held`, which is no failure: exit 0, and not a byte is written."""
-    estate.write({**dns(REJECT), **freeze("record")})
+    estate.write({**dns(TIGHTER), **freeze("record")})
     world = estate.world()
     done = estate.apply()
     (found,) = done.json["tenants"]
@@ -84,7 +84,7 @@ def test_when_only_frozen_changes_are_left_nothing_is_done(estate):
 
 def test_people_read_what_is_held(estate):
     """In text, in Markdown and after an apply, each with the end of it."""
-    estate.write({**dns(REJECT), **freeze("record")})
+    estate.write({**dns(TIGHTER), **freeze("record")})
     until = f"freeze until {weekly(5)}"
     assert f"~ update record {DMARC}  (held: {until})" in estate.run("plan").out
     assert "1 to update, 1 held back for now" in estate.run("plan").out
@@ -97,7 +97,7 @@ def test_people_read_what_is_held(estate):
 def test_a_commit_counts_as_applied_only_without_anything_held(estate):
     """What is left of a commit is not said to be applied: its author is still found."""
     before = estate.one()["applied_commit"]
-    estate.write({**dns(REJECT), **mail(more="aliases:\n  info: [tom]\n"), **freeze("record")})
+    estate.write({**dns(TIGHTER), **mail(more="aliases:\n  info: [tom]\n"), **freeze("record")})
     assert estate.apply().code == 0
     assert estate.one()["applied_commit"] == before
     (change,) = estate.one()["changes"]
@@ -109,7 +109,7 @@ def test_a_commit_counts_as_applied_only_without_anything_held(estate):
 
 def test_a_freeze_changes_no_digest(estate):
     """What was reviewed on Thursday is what Friday's plan says: the tenant is not stale."""
-    estate.write({**dns(REJECT), **mail(more="aliases:\n  info: [tom]\n")})
+    estate.write({**dns(TIGHTER), **mail(more="aliases:\n  info: [tom]\n")})
     before = estate.one()["digest"]
     estate.write(freeze("record"))
     assert estate.one()["digest"] == before
@@ -126,15 +126,15 @@ NOT_FROZEN = {
 @pytest.mark.parametrize("which", NOT_FROZEN)
 def test_a_freeze_holds_its_kinds_in_its_hours(estate, which):
     """Other kinds, and other hours, are as ever."""
-    estate.write({**dns(REJECT), **NOT_FROZEN[which]})
+    estate.write({**dns(TIGHTER), **NOT_FROZEN[which]})
     assert held(estate.one()) == {}
     assert estate.apply().code == 0
-    assert "p=reject" in estate.zone().read_text()
+    assert "p=quarantine" in estate.zone().read_text()
 
 
 def test_a_freeze_of_no_kind_is_one_of_all(estate):
     """`kinds` left out: everything."""
-    estate.write({**dns(REJECT), **mail(more="aliases:\n  info: [tom]\n"), **freeze()})
+    estate.write({**dns(TIGHTER), **mail(more="aliases:\n  info: [tom]\n"), **freeze()})
     assert held(estate.one()).keys() == {DMARC, "info@northwind.example"}
 
 
@@ -264,12 +264,14 @@ def test_what_takes_the_name_of_a_forward_goes_with_it(tmp_path):
 
 def test_what_was_applied_before_is_put_back_in_a_freeze(estate):
     """A bad record of Friday noon, reverted on Friday night: it goes back at once, with a warning."""
-    estate.applied(dns(REJECT))
+    estate.applied(dns(TIGHTER))
     estate.write(freeze())
     estate.git("revert", "--no-edit", "HEAD~1")
     found = estate.one()
-    assert (held(found), [(f["code"], f["severity"]) for f in found["findings"]]) == ({}, [("PL105", "warning")])
-    assert f"It is frozen until {weekly(5)}" in found["findings"][0]["detail"]
+    said = {f["code"]: f for f in found["findings"]}
+    assert (held(found), {f["severity"] for f in said.values()}) == ({}, {"warning"})
+    assert said.keys() == {"PL105", "DN023"}  # DMARC is lowered by it, which is said and refuses nothing
+    assert f"It is frozen until {weekly(5)}" in said["PL105"]["detail"]
     assert estate.apply().json["tenants"][0]["result"] == "applied"
     assert "p=none" in estate.zone().read_text()
 
@@ -282,15 +284,15 @@ def test_a_restored_mailbox_is_put_back(estate):
 
 
 NEW = {
-    "another value": dns("with: {dmarc: quarantine}\n"),
-    "a removal": dns("with: {dmarc: reject}\nrecords:\n  - {name: _dmarc, type: TXT, mode: drop, reason: x}\n"),
+    "another value": dns("with: {dmarc: reject}\n"),
+    "a removal": dns("with: {dmarc: quarantine}\nrecords:\n  - {name: _dmarc, type: TXT, mode: drop, reason: x}\n"),
 }
 
 
 @pytest.mark.parametrize("what", NEW)
 def test_what_was_never_applied_is_frozen(estate, what):
     """A third value is new; and a removal is never taken for a return, for once everything was not there."""
-    estate.applied(dns(REJECT))
+    estate.applied(dns(TIGHTER))
     estate.write({**NEW[what], **freeze()})
     assert held(estate.one()).keys() == {DMARC}
 
@@ -308,17 +310,17 @@ def test_what_is_put_back_waits_for_what_it_needs(estate):
 
 # ---------------------------------------------------------------------- observe
 
-BOTH = {**dns(REJECT), **mail(more="aliases:\n  info: [tom]\n")}
+BOTH = {**dns(TIGHTER), **mail(more="aliases:\n  info: [tom]\n")}
 OBSERVED = {
     "everywhere": (
         {"reconciler.yaml": AGENCY.replace("defaults: {", f"defaults: {{observe: {LATER}, ")},
         {DMARC, "info@northwind.example"},
     ),
     "a tenant": (control(f"observe: {LATER}\n"), {DMARC, "info@northwind.example"}),
-    "its DNS": (dns(f"{REJECT}observe: {LATER}\n"), {DMARC}),
+    "its DNS": (dns(f"{TIGHTER}observe: {LATER}\n"), {DMARC}),
     "its mail": (mail(more=f"aliases:\n  info: [tom]\nobserve: {LATER}\n"), {"info@northwind.example"}),
     "but for its DNS": (
-        {**control(f"observe: {LATER}\n"), **dns(f"{REJECT}observe: {PAST}\n")}, {"info@northwind.example"},
+        {**control(f"observe: {LATER}\n"), **dns(f"{TIGHTER}observe: {PAST}\n")}, {"info@northwind.example"},
     ),
     "no more": (control(f"observe: {PAST}\n"), set()),
 }  # fmt: skip
@@ -417,7 +419,7 @@ def test_held_due_changes_do_not_hinder_the_rest(estate, tmp_path):
     estate.applied({**control(ENFORCE), **freeze("alias")})
     by_hand(estate)
     for number, argument in enumerate(("--digest", "--plan")):
-        estate.write(dns(f"with: {{dmarc: {('reject', 'quarantine')[number]}}}\n"))
+        estate.write(dns(f"with: {{dmarc: {('quarantine', 'reject')[number]}}}\n"))
         plan = estate.run("plan", "--format", "json")
         reviewed = tmp_path / "plan.json"
         reviewed.write_text(plan.out)

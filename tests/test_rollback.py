@@ -37,7 +37,7 @@ def rolled_back(estate, target, *arguments):
         mail(BOXES, "aliases:\n  info: [jane, tom]\n"),
         mail({"jane": BOXES["jane"], "tom": "{owner: tom, quota: 2 GiB, state: blocked}"}, INFO_ONLY),
         mail({"jane": BOXES["jane"]}, INFO_ONLY),
-        {"tenants/northwind/dns/northwind.example.yaml": "domain: northwind.example\nwith: {dmarc: reject}\n"},
+        {"tenants/northwind/dns/northwind.example.yaml": "domain: northwind.example\nwith: {dmarc: quarantine}\n"},
     ],
     ids=["values", "an alias", "a block", "a removal", "records"],
 )

@@ -80,8 +80,6 @@ class Policy:
             self.faults.append("it does not begin with `v=DMARC1`")
         if "p" not in names:
             self.faults.append(f"it has no `p`{did_you_mean('p', [n for n in names if n not in _FORMS])}")
-        elif names[:2] != ["v", "p"]:
-            self.faults.append("`p` does not stand directly after `v=DMARC1`")
         for name, text in self.said.items():
             ignore = re.ASCII if name == "v" else re.ASCII | re.IGNORECASE
             if name in _FORMS and not re.fullmatch(_FORMS[name], text, ignore):
@@ -113,6 +111,8 @@ class Policy:
     def weak(self) -> list[str]:
         """What makes it weaker than its `p`, as phrases."""
         found = [f"receivers do not know `{name}`" for name in self.said if name not in _FORMS]
+        if list(self.said)[1:2] != ["p"]:
+            found.append("`p` does not stand directly after `v=DMARC1`, where RFC 7489 looks for it")
         if int(self.said.get("pct", "100")) < 100 and self.rung != "none":
             found.append(f"`pct={self.said['pct']}` leaves the rest of the messages alone")
         for name in ("sp", "np"):

@@ -27,11 +27,11 @@ SKIPPED = Rule(
 )
 LOWERED = Rule(
     "DN023",
-    "error",
+    "warning",
     "DMARC would be lowered",
-    "Keep the policy; or accept it for the time it takes: an `accept` entry with this code and subject.",
-    why="Whoever forges the domain's mail waits for this. In an incident it can be right, and then somebody has said "
-    "so, with a reason and an end.",
+    "Keep the policy, unless honest mail is being lost; then raise it again once its sender is listed.",
+    why="Whoever forges the domain's mail waits for this. It refuses nothing: in an incident it is the cure, and "
+    "a revert must not wait.",
 )
 UNTRIED = Rule(
     "DN036",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reconciler import canonical
 from reconciler.findings import Origin
+from reconciler.kinds._record_sets import stands_in
 from reconciler.kinds.record import label, lenient, rtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from reconciler.files import Files
     from reconciler.model import Resource
 
@@ -27,19 +26,10 @@ def place(files: Files, resource: Resource, value: str) -> Origin:
                 if lenient(type_, text) == value:
                     return Origin(file, ("records", index, "values", item))
     for key, given in said.get("with", {}).items():
-        if any(text and text in value for text in _texts(given)):
+        if stands_in(given, value):
             return Origin(file, ("with", key))
     return Origin(file, ("template",)) if resource.origin.path[:1] == ("records",) else resource.origin
 
 
 def _host(relative: str, domain: str) -> str:
     return domain if relative == "@" else f"{canonical.domain(relative)}.{domain}"
-
-
-def _texts(given: Any) -> Iterator[str]:
-    """The texts of a parameter's value."""
-    if isinstance(given, str):
-        yield given
-    elif isinstance(given, list):
-        for item in given:
-            yield from _texts(item)

@@ -12,7 +12,7 @@ from reconciler.kinds import dkim_key, record
 from reconciler.model import Address, Computed, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.kinds.site import Site
 
@@ -38,6 +38,7 @@ NOTHING = Rule("IN214", "warning", "Nothing to drop", "The template does not set
 
 _RELATIVE = re.compile(r"(?:@|\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*)")
 _ONE_OWNER = {"MX", "CNAME"}
+_MARKS = str.maketrans(";=,", "   ")
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ def record_sets(site: Site) -> Iterator[tuple[str, Set_]]:
     """(name of the resource, its set) for everything the domain declares; problems are reported to the site."""
     sets: dict[str, Set_] = {}
     for said in site.baseline.records:
-        _add(site, sets, said, site.at_dns("template"))
+        _add(site, sets, said, _template(site, said["values"]))
     _dkim(site, sets)
     given = frozenset(sets)
     for index, said in enumerate(site.names.get("records", ())):
@@ -63,6 +64,22 @@ def record_sets(site: Site) -> Iterator[tuple[str, Set_]]:
     for name, found in sets.items():
         if found.values and not _second_tag(site, name, found) and not _second_value(site, name, found):
             yield name, found
+
+
+def _template(site: Site, values: Sequence[str]) -> Origin:
+    """Where a template's record comes from: the domain's own parameter that stands in it, else the template's name."""
+    key = next((k for k, given in site.names.get("with", {}).items() if any(stands_in(given, v) for v in values)), None)
+    return site.at_dns("template") if key is None else site.at_dns("with", key)
+
+
+def stands_in(given: Any, value: str) -> bool:
+    """Whether the value of a parameter, or one of several, is a word of a record's value."""
+    words = given if isinstance(given, list) else [given]
+    return any(isinstance(word, str) and word and f" {_spaced(word)} " in f" {_spaced(value)} " for word in words)
+
+
+def _spaced(text: str) -> str:
+    return text.translate(_MARKS).strip()
 
 
 def _dkim(site: Site, sets: dict[str, Set_]) -> None:

@@ -72,8 +72,13 @@ class Answering:
             answer.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "CNAME", *self.records[name, "CNAME"]))
             name = self.records[name, "CNAME"][0].removesuffix(".")
         if (name, rtype) in self.records:
-            values = [f'"{v}"' if rtype == "TXT" else v for v in self.records[name, rtype]]
+            values = [_strings(v) if rtype == "TXT" else v for v in self.records[name, rtype]]
             answer.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", rtype, *values))
         elif not any(known == name or known.endswith(f".{name}") for known, _ in self.records):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         return answer
+
+
+def _strings(text: str) -> str:
+    """A TXT value as its strings (RFC 7208, 3.3): each of them holds 255 octets at most."""
+    return " ".join(f'"{text[start : start + 200]}"' for start in range(0, len(text), 200))
