@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from reconciler import agency as agency_file
-from reconciler import documents, tenant_files
+from reconciler import documents, suffixes, tables, tenant_files
 from reconciler.agency import Agency
-from reconciler.checks import declared, dns, resets, routing
+from reconciler.checks import declared, dns, domains, resets, routing
 from reconciler.compile import TWO_TENANTS, Compiled, compile_tenant
 from reconciler.errors import InputError
 from reconciler.files import Files
@@ -27,7 +27,7 @@ from reconciler.tenant_files import STRAY, Tenant, link, parsed
 from reconciler.tree import File
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.documents import Document
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 NO_ESTATE = Rule(
     "IN304", "error", "Not an estate", "Make one with `reconciler init DIR`, or name its folder with --estate."
 )
-NO_TIME_ZONE = Rule("IN307", "error", "Not a time zone", "Write a name such as Europe/Berlin, or UTC.")
-
 NO_CANARY = Rule(
     "IN235", "warning", "No such canary", "Correct the name under `rollout`: without it nobody goes first."
 )
@@ -62,6 +60,7 @@ class Estate:
         self.tree = self.repository.tree(None if worktree else self.commit)
         self._documents: dict[str, Document] = {}
         self._worktree = worktree
+        self._delegates = cache(self._delegated)
         try:
             self.agency = self._agency()
         except InputError:
@@ -142,8 +141,14 @@ class Estate:
             *dns.check(tenant.files, compiled.state, self.agency, self.domains),
             *declared.former(tenant.files, self.has),
             *resets.check(tenant.files, compiled, self.agency, self.domains, self.today),
+            *domains.check(
+                tenant.files, self.domains, self.tenants, self._delegates, suffixes.public(tenant.files.domains)
+            ),
         ]
         return compiled
+
+    def _delegated(self, tenant: str) -> Mapping[str, str] | None:
+        return tenant_files.delegates(self._tree.get(f"tenants/{tenant}/control.yaml"), self.repository.read)
 
     def located(self, tenant: Tenant, origin: Origin | None) -> Origin:
         """The origin with its line and column looked up."""
@@ -171,7 +176,7 @@ class Estate:
             raise InputError(findings)
         self._documents[file.path] = document
         agency = Agency(document.data)
-        findings = self.located_all([*agency_file.check(agency), *settings.check(agency), *_time_zone(agency)])
+        findings = self.located_all([*agency_file.check(agency), *settings.check(agency), *tables.check(agency)])
         self._warnings = [finding for finding in findings if finding.severity != "error"]
         if len(self._warnings) < len(findings):
             raise InputError(findings)
@@ -237,11 +242,3 @@ class Estate:
                 finding = TWO_TENANTS.at(domain, f"The tenant {others} holds it too.", origin)
                 found.setdefault(name, []).append(finding)
         return found
-
-
-def _time_zone(agency: Agency) -> Iterator[Finding]:
-    name = agency.data.get("timezone", "UTC")
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        yield NO_TIME_ZONE.at(name, f"There is no `{name}`.", Origin(agency_file.FILE, ("timezone",)))

@@ -19,6 +19,7 @@ _FINAL = {
     "PL306",
     "PL309",
 }  # accepted, it could not be made all the same
+_NEVER = {"DN040", "DN044", "DN045"}  # another tenant's to give away, or nobody's: an acceptance would not make it ours
 
 
 class Origin(NamedTuple):
@@ -58,7 +59,7 @@ class Finding(NamedTuple):
     @property
     def can_be_accepted(self) -> bool:
         """Whether it refuses something that an acceptance would let through."""
-        return self.refuses and not self.is_input and self.code not in _FINAL
+        return self.refuses and not self.is_input and self.code not in _FINAL | _NEVER
 
     @property
     def is_input(self) -> bool:
@@ -95,8 +96,8 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def accepted(findings: Iterable[Finding], accept: Sequence[Mapping[str, Any]], today: str) -> Iterator[Finding]:
     """Each finding; one that an acceptance names by code and subject, in force today (ISO), refuses nothing.
 
-    `accept` are the entries of that name in control.yaml and reconciler.yaml. Bad input cannot be accepted, and a
-    limit only up to a number.
+    `accept` are the entries of that name in control.yaml and reconciler.yaml. Bad input cannot be accepted, nor a
+    domain that another tenant or everybody holds, and a limit only up to a number.
     """
     named: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for item in accept:
@@ -104,7 +105,7 @@ def accepted(findings: Iterable[Finding], accept: Sequence[Mapping[str, Any]], t
             named.setdefault((item["finding"], item["subject"]), []).append(item)
     for finding in findings:
         lifting = [item for item in named.get((finding.code, finding.subject), ()) if _reaches(item, finding.number)]
-        if not lifting or finding.is_input:
+        if not lifting or finding.is_input or finding.code in _NEVER:
             yield finding
         else:
             by = lifting[-1].get("approved_by", "nobody named")

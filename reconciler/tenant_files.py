@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reconciler import documents, schema
+from reconciler import canonical, documents, schema
 from reconciler.errors import InputError
 from reconciler.files import Files
 from reconciler.findings import Finding, Origin, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.documents import Document
     from reconciler.tree import File
@@ -76,6 +76,15 @@ def _place(path: str, raw: bytes, found: Tenant, parts: dict[str, dict[str, Any]
             parts[part] = document.data
         else:
             parts[part][place["stem"]] = document.data
+
+
+def delegates(file: File | None, read: Callable[[Sequence[File]], Mapping[str, bytes]]) -> Mapping[str, str] | None:
+    """{domain: the tenant that may hold it} of a tenant's control.yaml; None where that cannot be read."""
+    if file is None:
+        return {}
+    document = parsed(file.path, read([file])[file.path], "control", []) if file.regular else None
+    said = {} if document is None else document.data.get("delegates", {})
+    return None if document is None else {canonical.domain(name): heir for name, heir in said.items()}
 
 
 def link(file: File) -> Finding:

@@ -33,8 +33,8 @@ SHELL = (
     {"seen"},
     {"journal", "offline", "tenant_files"},
     {"following", "swap"},
-    {"signing"},
-    {"schema", "templates", "ledger", "facts", "providers", "forges"},
+    {"signing", "tables"},
+    {"schema", "templates", "ledger", "facts", "providers", "forges", "suffixes"},
     {"documents", "history", "holders"},
     {"reviewed", "tree"},
 )
@@ -88,6 +88,7 @@ HOMES = {
     "jsonschema": {"schema"},
     "jsonschema_rs": {"schema"},
     "psycopg": {"providers"},
+    "publicsuffixlist": {"suffixes"},
     "pymysql": {"providers"},
     "rich": {"output"},
     "yaml": {"documents"},

@@ -143,10 +143,7 @@ def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{files.folder}/{part}/{stem}.yaml", document
 
 
-_NOT_YET = {
-    "control": ("delegates",),
-    "dns": ("cutover",),
-}
+_NOT_YET = {"dns": ("cutover",)}
 
 
 def _unused_keys(files: Files) -> Iterator[Finding]:
