@@ -148,7 +148,7 @@ class Estate:
         return compiled
 
     def _delegated(self, tenant: str) -> Mapping[str, str] | None:
-        return tenant_files.delegates(self._tree.get(f"tenants/{tenant}/control.yaml"), self.repository.read)
+        return tenant_files.delegates(self.tree.get(f"tenants/{tenant}/control.yaml"), self.repository.read)
 
     def located(self, tenant: Tenant, origin: Origin | None) -> Origin:
         """The origin with its line and column looked up."""

@@ -38,9 +38,9 @@ Whatever is found has a code, which never changes its meaning, a severity and a 
 *warning* is to be read and an *info* to be known; warnings change no exit code. The finding itself names the thing it
 is about and says what it met there.
 
-A finding of a check or of a plan is lifted by name, code and subject as it prints them, with an `accept` entry
-in the tenant's [control.yaml](reference/files.md#tenantstenantcontrolyaml); RT004 needs one on both sides. A finding of input
-is never lifted, and neither is a domain that another tenant or everybody holds (DN040, DN044, DN045).
+A finding of routing, of DNS or of a plan is lifted by name, code and subject as it prints them, with an `accept` entry
+in the tenant's [control.yaml](reference/files.md#tenantstenantcontrolyaml); RT004 needs one on both sides. A finding
+of input is never lifted, and neither is a domain that another tenant or everybody holds (DN040, DN044, DN045).
 """
 
 
