@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.checks import asking
-from reconciler.findings import accepted, in_order
+from reconciler.findings import OF_THE_AGENCY, accepted, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +40,8 @@ def _answers(session: Session, plans: Sequence[TenantPlan]) -> Answers:
 
 
 def _with(session: Session, plan: TenantPlan, found: Iterable[Finding]) -> TenantPlan:
-    lifted = accepted(_located(session, plan.tenant, found), [*session.agency_accept, *plan.accept], session.today)
+    own = [item for item in plan.accept if item["finding"] not in OF_THE_AGENCY]
+    lifted = accepted(_located(session, plan.tenant, found), [*session.agency_accept, *own], session.today)
     return plan._replace(findings=in_order([*plan.findings, *lifted]))
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import journal, past
 from reconciler.errors import ReconcilerError
+from reconciler.findings import OF_THE_AGENCY
 from reconciler.results import Rollback
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 _DAYS = 14  # for how long the acceptances of a rollback hold
-_OF_ALL = {"PL103", "PL104"}  # limits over all tenants: only reconciler.yaml lifts them
 
 
 def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]) -> Rollback:
@@ -161,7 +161,7 @@ def _acceptances(plan: Plan) -> tuple[Data, ...]:
     for tenant in plan.tenants:
         for finding in tenant.findings:
             if finding.can_be_accepted:
-                key = ("" if finding.code in _OF_ALL else tenant.tenant, finding.code, finding.subject)
+                key = ("" if finding.code in OF_THE_AGENCY else tenant.tenant, finding.code, finding.subject)
                 found.setdefault(key, _entry(tenant.tenant, finding, plan.as_of))
     return tuple(found.values())
 
@@ -176,7 +176,7 @@ def _entry(tenant: str, finding: Finding, today: str) -> Data:
 def _write(repository: Repository, folder: Path, accepted: Sequence[Data]) -> None:
     by_file: dict[Path, list[Mapping[str, Any]]] = {}
     for item in accepted:
-        gone = not (folder / "tenants" / item["tenant"]).is_dir() or item["entry"]["finding"] in _OF_ALL
+        gone = not (folder / "tenants" / item["tenant"]).is_dir() or item["entry"]["finding"] in OF_THE_AGENCY
         name = "reconciler.yaml" if gone else f"tenants/{item['tenant']}/control.yaml"
         by_file.setdefault(folder / name, []).append(item)
     for path, items in by_file.items():
