@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.checks.dns import NULL
+from reconciler.checks.unused import NULL
 from reconciler.findings import Origin, Rule
 from reconciler.kinds.record import label, rtype
 
