@@ -103,9 +103,10 @@ class Links(NamedTuple):
     """What a tenant leaves for estate-wide checks: small, so that thousands of them fit in memory."""
 
     tenant: str
-    names: frozenset[str] = frozenset()
     outward: tuple[tuple[str, str, Origin], ...] = ()  # (who points, at which address, where it says so)
     accepted: frozenset[str] = frozenset()  # subjects of pointers it agrees to, its own and others'
+    stops: tuple[tuple[str, tuple[str, ...], str], ...] = ()  # (a name, where its mail goes on to, how it is kept)
+    domains: tuple[tuple[str, str | None], ...] = ()  # (a domain whose mail it takes, the one it is an alias of)
 
 
 class Unread(NamedTuple):

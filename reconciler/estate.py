@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from reconciler import agency as agency_file
 from reconciler import documents, suffixes, tables, tenant_files
 from reconciler.agency import Agency
-from reconciler.checks import declared, dns, domains, resets, routing
+from reconciler.checks import declared, dns, domains, mail, resets
 from reconciler.compile import TWO_TENANTS, Compiled, compile_tenant
 from reconciler.errors import InputError
 from reconciler.files import Files
@@ -137,7 +137,7 @@ class Estate:
         compiled.findings[:0] = tenant.findings
         compiled.findings += [
             *declared.check(tenant.files, self.agency),
-            *routing.check(tenant.files, compiled, self.agency, self.domains),
+            *mail.check(tenant.files, compiled, self.agency, self.domains, self.today),
             *dns.check(tenant.files, compiled.state, self.agency, self.domains),
             *declared.former(tenant.files, self.has),
             *resets.check(tenant.files, compiled, self.agency, self.domains, self.today),

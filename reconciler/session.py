@@ -236,13 +236,19 @@ class Session:
         return found
 
     def across(self, names: Sequence[str]) -> dict[str, list[Finding]]:
-        """{tenant: findings} of the checks over all tenants, for those that point outward; both sides are looked up."""
-        known = {compiled.tenant: self.links(tenant, compiled) for tenant, compiled in self.compiled(names)}
-        holders = {self.estate.domains[to.rpartition("@")[2]] for link in known.values() for _, to, _ in link.outward}
-        for tenant, compiled in self.compiled(sorted(holders - known.keys())):
-            known[compiled.tenant] = self.links(tenant, compiled)._replace(outward=())
+        """{tenant: findings} of the checks over all tenants, for those that point outward; whom they lead to is looked
+        up too, and whom those lead to.
+        """
+        known: dict[str, Links] = {}
+        todo = list(names)
+        while todo:
+            fresh = {compiled.tenant: self.links(tenant, compiled) for tenant, compiled in self.compiled(todo)}
+            known |= fresh
+            reached = {self.estate.domains[to.rpartition("@")[2]] for one in fresh.values() for _, to, _ in one.outward}
+            todo = sorted(reached - known.keys())
+        asked = {name: link if name in names else link._replace(outward=()) for name, link in known.items()}
         found: dict[str, list[Finding]] = {}
-        for name, finding in across.check(known, self.estate.domains):
+        for name, finding in across.check(asked, self.estate.domains, self.estate.agency.inside):
             found.setdefault(name, []).append(finding)
         return found
 

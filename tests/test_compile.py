@@ -350,7 +350,6 @@ def test_a_domains_own_address_takes_the_place_of_the_templates(estate):
     assert ("mailbox/abuse@northwind.example" in found, "alias/abuse@northwind.example" in found) == (True, False)
 
 
-@pytest.mark.xfail(reason="nothing checks yet that postmaster and abuse are declared (contract, domain file; RFC 2142)")
 def test_postmaster_and_abuse_are_required(estate):
     """A domain whose mail is ours must answer at both; here neither it nor a template gives them."""
     estate.write({"reconciler.yaml": AGENCY.replace("template: mini/1, ", "")})

@@ -20,13 +20,13 @@ PACKAGE = ROOT / "reconciler"
 SHELL = (
     {"__main__"},
     {"cli"},
-    {"cli_checks", "cli_past"},
+    {"cli_checks", "cli_past", "cli_questions"},
     {"options"},
     {"output"},
     {"engine", "rulebook", "validation"},
     {"rollback"},
     {"rollout"},
-    {"asked", "drafts", "known", "past", "quoting", "widened", "reach", "removed"},
+    {"asked", "drafts", "known", "lookup", "past", "quoting", "widened", "reach", "removed"},
     {"handover"},
     {"session"},
     {"estate", "request", "runner", "spread", "starter"},
@@ -45,11 +45,11 @@ CORE = (
     {"claims", "holding", "identities", "pausing", "waves"},
     {"apply", "checks", "questions", "reports"},
     {"review"},
-    {"compile", "diff", "looking", "order"},
+    {"compile", "diff", "looking", "order", "tracing"},
     {"absent", "resets"},
     {"people", "rules", "undeclared"},
     {"agency", "files", "thing"},
-    {"parts", "wording", "mta_sts"},
+    {"parts", "wording", "mta_sts", "routes"},
     {"kinds"},
     {"results"},
     {"effects"},
@@ -78,7 +78,7 @@ PURE_EXCEPTIONS = {
 
 # Each package has one home; everywhere else speaks to that module.
 HOMES = {
-    "click": {"cli", "cli_checks", "cli_past", "options", "output"},
+    "click": {"cli", "cli_checks", "cli_past", "cli_questions", "options", "output"},
     "cryptography": {"providers"},
     "deepdiff": {"reports"},
     "dns": {"providers", "facts"},
