@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler import __version__, cli_checks, cli_past
+from reconciler import __version__, cli_checks, cli_past, cli_questions
 from reconciler.cli_checks import ANNOTATED, annotated
 from reconciler.options import (
     CHANGES,
@@ -198,6 +198,7 @@ for command in (
     cli_past.history,
     cli_past.rollback,
     cli_past.unlock,
+    *cli_questions.COMMANDS,
 ):
     cli.add_command(command)
 

@@ -34,6 +34,9 @@ def estate(tmp_path):
     return make(tmp_path / "estate", northwind())
 
 
+ROLES = "aliases: {postmaster: [hostmaster@agency.example], abuse: [hostmaster@agency.example]}\n"
+
+
 def wanted(estate, *files):
     """{address without provider: {field: value}} that a first plan of these files would create."""
     for group in files:
@@ -190,7 +193,7 @@ def test_the_nearest_server_and_template_win(estate):
     estate.write({"reconciler.yaml": AGENCY.replace("people:", more, 1)})
     assert records(estate, control("server: other\n"))["MX/@"]["values"] == ["5 mx.other.example."]
     assert records(estate, dns("server: primary\n"))["MX/@"]["values"] == ["10 mx1.agency.example."]
-    own = "template: own/1\nrecords:\n  - {name: www, type: A, values: [192.0.2.9]}\n"
+    own = f"template: own/1\nrecords:\n  - {{name: www, type: A, values: [192.0.2.9]}}\n{ROLES}"
     assert set(records(estate, {"domain-templates/own/1.yaml": own}, control("template: own/1\n"))) == {"A/www.@"}
 
 
@@ -346,7 +349,7 @@ def test_a_domains_own_address_takes_the_place_of_the_templates(estate):
     found = wanted(estate, mail(more="aliases:\n  abuse: [jane]\n"))
     assert found["alias/abuse@northwind.example"]["to"] == ["jane@northwind.example"]
     assert found["alias/postmaster@northwind.example"]["to"] == ["hostmaster@agency.example"]
-    found = wanted(estate, mail({**BOXES, "abuse": "{owner: jane}"}))
+    found = wanted(estate, mail(more="shared:\n  abuse: {owner: jane, members: {jane: full}}\n"))
     assert ("mailbox/abuse@northwind.example" in found, "alias/abuse@northwind.example" in found) == (True, False)
 
 
@@ -488,7 +491,7 @@ def test_a_keys_type_cannot_change_in_place(estate):
 
 def test_dkim_null_is_signed_elsewhere(estate):
     """`dkim: null` in the domain's file takes the template's block away."""
-    own = "template: own/1\ndkim: {sign: [], keys: {e1: {type: ed25519}}}\n"
+    own = f"template: own/1\ndkim: {{sign: [], keys: {{e1: {{type: ed25519}}}}}}\n{ROLES}"
     estate.write({"domain-templates/own/1.yaml": own, **dns("template: own/1\n")})
     assert "dkim_key/e1._domainkey.northwind.example" in wanted(estate)
     assert not [name for name in wanted(estate, dns("template: own/1\ndkim: null\n")) if "_domainkey" in name]

@@ -256,7 +256,10 @@ def test_a_template_without_expressions_needs_no_engine(tmp_path):
         tmp_path / "estate", northwind(names="template: own/1\n"), agency=AGENCY, template="template: mini/1\n"
     )
     estate.write(
-        {"domain-templates/own/1.yaml": 'template: own/1\nrecords:\n  - {name: "@", type: A, values: [192.0.2.1]}\n'}
+        {
+            "domain-templates/own/1.yaml": 'template: own/1\nrecords:\n  - {name: "@", type: A, values: [192.0.2.1]}\n',
+            **mail(more="aliases: {postmaster: [jane], abuse: [jane]}\n"),
+        }
     )
     estate.applied({})
     assert "jinja2" not in loaded("plan", "--tenant", "northwind", cwd=estate.root)

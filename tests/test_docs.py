@@ -275,7 +275,8 @@ def answers(tmp_path_factory):
     said = [plan, estate.run("validate", "--format", "json").json, estate.apply().json]
     said.append(estate.run("plan", "--format", "json", "--no-such-option").json)
     said += [
-        estate.run(*command, "--format", "json").json for command in (["drift"], ["log"], ["history", "northwind"])
+        estate.run(*command, "--format", "json").json
+        for command in (["drift"], ["log"], ["history", "northwind"], ["trace", "info@northwind.example"])
     ]
     estate.write({"tenants/contoso/tenant.yaml": "tenant: contoso\nname: Contoso\n"})
     said.append(estate.run("rollback", "--format", "json", estate.head).json | {"plan": {}})

@@ -309,7 +309,7 @@ def test_a_removed_alias_and_record_are_deleted(estate):
 
 def test_an_alias_may_become_a_mailbox_and_back(estate):
     """One name, one batch: no moment without the address; the box is kept when the name becomes an alias again."""
-    estate.applied(mail({**BOXES, "info": "{owner: jane}"}, ""))
+    estate.applied({**mail({**BOXES, "info": "{owner: jane}"}, ""), **accepting("RT011", "info@northwind.example")})
     assert (goto(estate, "info"), box(estate, "info") is not None) == ("info@northwind.example", True)
     assert settled(estate)
     estate.applied(mail(more="aliases:\n  info: [tom]\n"))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from markdown_it import MarkdownIt
@@ -29,7 +30,7 @@ from tests.estates import (
 )  # fmt: skip
 
 HASH = "{SSHA512}what-tom-chose"
-FORWARD = "owner: jane, reason: r, approved_by: ops, expires: 2099-01-01"
+FORWARD = f"owner: jane, reason: r, approved_by: ops, expires: {datetime.now(UTC).date() + timedelta(days=90)}"
 
 
 def validated(estate):

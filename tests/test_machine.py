@@ -27,7 +27,7 @@ from tests.hands import HOST, Hands, MemoryHands, ServerHands, Things
 if TYPE_CHECKING:
     from tests.estates import Estate, Run
 
-LOCALS = ("jane", "tom", "desk", "info", "orders")
+LOCALS = ("jane", "tom", "desk", "press", "orders")
 FILES = {part: f"tenants/northwind/{part}/{HOST}.yaml" for part in ("domains", "dns")}
 FILES["control"] = "tenants/northwind/control.yaml"
 HEADS = {"domains": {"domain": HOST, "owner": "jane"}, "control": {"tenant": "northwind"}}

@@ -11,6 +11,7 @@ from reconciler.pausing import frozen_until
 from tests.estates import (
     AGENCY,
     NORTHWIND,
+    accepting,
     accepts,
     control,
     dns,
@@ -176,7 +177,7 @@ def test_what_needs_a_frozen_change_is_held_too(estate):
 def test_a_name_is_not_left_before_it_can_be_taken(estate):
     """An alias becomes a mailbox, which is frozen: the alias stays meanwhile, and no mail bounces."""
     boxes = {"jane": "{owner: jane}", "tom": "{owner: tom, quota: 2 GiB}", "info": "{owner: jane}"}
-    estate.write({**mail(boxes, ""), **freeze("mailbox")})
+    estate.write({**mail(boxes, ""), **freeze("mailbox"), **accepting("RT011", "info@northwind.example")})
     assert [(c["kind"], bool(c["held"])) for c in estate.one()["changes"]] == [("alias", True), ("mailbox", True)]
     assert estate.apply().json["tenants"][0]["result"] == "held"
 
@@ -254,7 +255,7 @@ def test_what_takes_the_name_of_a_forward_goes_with_it(tmp_path):
     """A forward becomes a mailbox: it goes at once, and so its name is not without anybody until Monday."""
     estate = make(tmp_path / "estate", northwind(more=FORWARD)).applied({})
     boxes = {"jane": "{owner: jane}", "tom": "{owner: tom, quota: 2 GiB}", "sales": "{owner: jane}"}
-    estate.write({**mail(boxes, ""), **freeze()})
+    estate.write({**mail(boxes, ""), **freeze(), **accepting("RT011", "sales@northwind.example")})
     assert (len(estate.one()["changes"]), held(estate.one())) == (2, {})
     assert estate.apply().json["tenants"][0]["result"] == "applied"
 

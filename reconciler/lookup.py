@@ -1,0 +1,154 @@
+"""What `trace` is answered from: a commit's desired state, and what the ledgers say was applied.
+
+Only the tenants that mail really gets to are read, from Git alone: no live system and no remote is asked.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING
+
+from reconciler import canonical, routes
+from reconciler.checks.places import Places
+from reconciler.errors import LedgerError
+from reconciler.ledger import FILE, Ledger
+from reconciler.request import differing
+from reconciler.session import Session
+from reconciler.tracing import Known, Place, Traced, steps, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.compile import Compiled
+    from reconciler.model import Address, Entry, Resource, Value
+    from reconciler.request import Request
+    from reconciler.tenant_files import Tenant
+    from reconciler.tracing import End
+
+_CHUNK = 400  # ledgers looked at together
+_SECTIONS = {"mailboxes": "mailbox", "shared": "shared mailbox", "forwards": "forward", "catch_all": "catch-all"}
+
+
+def traced(request: Request, address: str) -> Traced:
+    """Where mail for a canonical address ends up, now and after this change. Raises InputError, LedgerError."""
+    with Session(request) as session:
+        mail = _Mail(session, canonical.domain_of(address))
+        inside = session.estate.agency.inside
+        now, after = trace(address, mail.now, inside), trace(address, mail.after, inside)
+        ledger = mail.ledger(now.tenant) if now.tenant else None
+        applied = ledger.applied if ledger else None
+        commit, day = session.estate.commit, session.today
+    read = {step.tenant for root in (now, after) for step in steps(root)} - {None}
+    with differing(request._replace(tenants=tuple(sorted(filter(None, read))))) as differs:
+        return Traced(address, commit, day, after.tenant or now.tenant, applied, now, after, tuple(differs()))
+
+
+class _Mail:
+    """The mail of the tenants that are asked for, each read once, now and after the change."""
+
+    def __init__(self, session: Session, host: str) -> None:
+        self._session, self._host = session, host
+        self.ledger = cache(self._ledger)
+        self._applied, self._wanted = cache(self._read_applied), cache(self._read_wanted)
+        self._keeper = cache(self._read_keeper)
+
+    def now(self, host: str) -> tuple[str, Known | End] | None:
+        """By the ledger of the domain's tenant; of one that was moved, by the one it was moved from."""
+        holder = self._session.estate.domains.get(host)
+        if holder:
+            known = self._applied(holder)
+            if isinstance(known, str) or host in known.table.domains:
+                return holder, known
+        keeper = self._keeper() if host == self._host else None
+        if keeper:
+            return keeper, self._applied(keeper)
+        return (holder, "not applied") if holder else None
+
+    def after(self, host: str) -> tuple[str, Known | End] | None:
+        """By the commit; a mailbox that is no longer declared is retired and still receives."""
+        holder = self._session.estate.domains.get(host) or (self._keeper() if host == self._host else None)
+        if not holder:
+            return None
+        known = self._wanted(holder)
+        return (holder, known if isinstance(known, str) or host in known.table.domains else "no mail here")
+
+    def _ledger(self, tenant: str) -> Ledger | None:
+        """None: it cannot be read, or nobody who may has signed for it."""
+        session = self._session
+        tips = {name: tip for name, tip in session.tips.items() if name == tenant}
+        if session.vouched(tips) != tips:
+            return None
+        found = session.ledgers.read({tenant: tips.get(tenant)})[tenant]
+        return None if isinstance(found, LedgerError) else found
+
+    def _read_keeper(self) -> str | None:
+        """The tenant whose ledger has the domain that is asked for, where Git does not lead to it."""
+        objects, tips = self._session.estate.repository.objects, sorted(self._session.tips.items())
+        said = f",{json.dumps(self._host)},".encode()  # of a scope: provider, domain, zone
+        for start in range(0, len(tips), _CHUNK):
+            names = {f"{tip}:{FILE}": tenant for tenant, tip in tips[start : start + _CHUNK]}
+            heads = ((names[name], content.partition(b"\n")[0]) for name, content in objects(list(names)).items())
+            if found := next((tenant for tenant, head in heads if said in head), None):
+                return found
+        return None
+
+    def _read_applied(self, tenant: str) -> Known | End:
+        ledger = self.ledger(tenant)
+        if ledger is None:
+            return "unknown"
+        lines = {a: _line(entry) for a, entry in ledger.entries.items() if not entry.absent}
+        named = {a.name: (a, ledger.entries[a]) for a in lines if a.kind in {"mailbox", "alias"}}
+        return Known(routes.table(lines.items()), lambda name: _noted(*named[name]))
+
+    def _read_wanted(self, tenant: str) -> Known | End:
+        ((files, compiled),) = self._session.compiled([tenant])
+        if any(f.severity == "error" and f.is_input for f in compiled.findings):
+            return "unknown"
+        ledger = self.ledger(tenant)
+        kept = dict(self._kept(ledger, files, compiled)) if ledger else {}
+        things: dict[Address, Mapping[str, Value]] = {a: _line(entry) for a, entry in kept.items()}
+        things |= {a: r.attributes for a, r in compiled.state.items()}
+        table = routes.table(things.items())
+        domains = {canonical.domain_of(a.name): None for a in kept}
+        named = {a.name: r for a, r in compiled.state.items() if a.kind in {"mailbox", "alias"}}
+        retired = {a.name: (a, entry) for a, entry in kept.items()}
+        places = Places(files.files)
+        return Known(
+            table._replace(domains={**domains, **table.domains}),
+            lambda name: self._place(files, named[name], places) if name in named else _noted(*retired[name]),
+            frozenset(a.name for a, why in compiled.ended.items() if why == "expired"),
+        )
+
+    def _kept(self, ledger: Ledger, tenant: Tenant, compiled: Compiled) -> Iterator[tuple[Address, Entry]]:
+        """Mailboxes of the ledger that Git let go of: they keep their mail, and get more until they are purged."""
+        domains, _files = self._session.estate.domains, tenant.files
+        ours = {address.name for address in compiled.state if address.kind == "domain"} | compiled.rules.leaving.keys()
+        for address, entry in ledger.entries.items():
+            if address.kind != "mailbox" or address in compiled.state or str(address) in compiled.rules.released:
+                continue
+            if entry.domain in ours or entry.domain not in domains:
+                yield address, entry._replace(retired=entry.retired or "later")
+
+    def _place(self, tenant: Tenant, resource: Resource, places: Places) -> Place:
+        origin = self._session.estate.located(tenant, resource.origin)
+        section = str(resource.origin.path[0]) if resource.origin else ""
+        pointed = {}
+        for to in resource.get("to") if resource.address.kind == "alias" else resource.get("copies_to"):
+            place = self._session.estate.located(tenant, places.target(resource, to))
+            pointed[to] = (place.file, place.line)
+        owner, expires = (resource.attributes.get(key) for key in ("owner", "expires"))
+        return Place(_SECTIONS.get(section, "alias"), origin.file, origin.line, owner, expires, pointed)
+
+
+def _line(entry: Entry) -> Mapping[str, Value]:
+    """A ledger's line as what it says; of what is retired as much as still holds."""
+    return {"state": "retired"} if entry.retired else entry.said
+
+
+def _noted(address: Address, entry: Entry) -> Place:
+    said = entry.said
+    kind = "mailbox" if said.get("login", True) else "shared mailbox"
+    if address.kind == "alias":
+        kind = "catch-all" if address.name.startswith("@") else "forward" if "expires" in said else "alias"
+    return Place(kind, entry.file, entry.line, said.get("owner"), said.get("expires"))
