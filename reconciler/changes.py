@@ -183,7 +183,6 @@ class TenantPlan(NamedTuple):
     sha: str = ""  # while a part of it is applied: the digest of all that it declared
     removed: int = 0  # how many things it takes away: retired, deleted, let go
     accept: Sequence[Mapping[str, Any]] = ()  # the named exceptions of its control.yaml
-    own: Sequence[tuple[str, str, Origin]] = ()  # (text, record, where) of tokens and keys that are nobody else's
 
     @property
     def changes(self) -> tuple[Change, ...]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler import offline
 from reconciler.changes import Change, Facts, Step, TenantPlan
 from reconciler.claims import UNFINISHED
+from reconciler.crossing import left
 from reconciler.errors import LedgerError, ProviderError, Unreachable
 from reconciler.findings import Origin, Rule, in_order
 from reconciler.following import check, follow, names
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconciler.compile import Compiled
+    from reconciler.crossing import Left
     from reconciler.effects import Live
     from reconciler.model import Entry
     from reconciler.session import Session
@@ -47,15 +49,15 @@ UNSIGNED = Rule(
 NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref from a backup or another clone.")
 
 
-def plan_some(session: Session, names: Sequence[str]) -> list[tuple[bool, TenantPlan]]:
-    """(whether it points outward, its plan) of a few tenants, read together: one call per provider for all of them."""
+def plan_some(session: Session, names: Sequence[str]) -> list[tuple[Left, TenantPlan]]:
+    """(what it leaves for checks over all of them, its plan) of some tenants, read together: one call per provider."""
     ledgers, facts = session.ledgers.read({name: session.tips.get(name) for name in names}), _facts(session)
     drafts = [_Draft(session, facts, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
     live = session.world.read({pair: None for draft in drafts for pair in draft.asked})
     answering = {name for (name, _), answer in live.items() if not isinstance(answer, Unreachable)}
     judged = {name for draft in drafts for name in draft.judged}
     seen = session.world.identities(sorted(judged & answering))
-    return [(draft.outward, draft.plan(live, seen)) for draft in drafts]
+    return [(draft.left, draft.plan(live, seen)) for draft in drafts]
 
 
 class _Draft:
@@ -65,7 +67,7 @@ class _Draft:
         self, session: Session, facts: Facts, tenant: Tenant, compiled: Compiled, ledger: Ledger | LedgerError
     ) -> None:
         self.session, self.tenant, self.compiled = session, tenant, compiled
-        self.outward = session.points_outward(compiled)
+        self.left = left(session, tenant, compiled)
         if isinstance(ledger, LedgerError):
             ledger = self._unreadable(ledger, Ledger(compiled.tenant))
         if compiled.tenant in session.unsigned:
@@ -108,7 +110,7 @@ class _Draft:
         return self._located(
             found._replace(
                 known=self.own, applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked,
-                names=self.names, gives=self.gives, joins=self.joins, own=self.session.own(self.tenant),
+                names=self.names, gives=self.gives, joins=self.joins,
             )
         )  # fmt: skip
 

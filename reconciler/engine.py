@@ -18,6 +18,7 @@ from reconciler import asked, offline, past, rollback, seen
 from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
 from reconciler.checks.acceptances import over_all
+from reconciler.crossing import crossing
 from reconciler.drafts import authors, plan_some
 from reconciler.errors import LedgerError, StalePlan
 from reconciler.findings import in_order
@@ -40,6 +41,7 @@ from reconciler.widened import allowed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from reconciler.crossing import Left
     from reconciler.findings import Finding, Origin
     from reconciler.permit import Permit
     from reconciler.request import Request
@@ -50,14 +52,13 @@ def plan(request: Request) -> Plan:
     """Desired against live: what would change, and why. Nothing is written. Raises InputError."""
     with differing(request) as differs, Session(request, fetch=True) as session:
 
-        def job(names: Sequence[str]) -> list[tuple[bool, TenantPlan]]:
+        def job(names: Sequence[str]) -> list[tuple[Left, TenantPlan]]:
             return plan_some(session, names)
 
         parts = _handed(session, session.over_tenants(job))
-        across = session.across([found.tenant for outward, found in parts if outward])
-        alike = session.alike((found.tenant, found.own, found.accept) for _, found in parts)
         in_turn = sorted((found for _, found in parts), key=lambda found: found.tenant)
-        tenants = _with(_with(together(in_turn, _known(session, in_turn)), across), alike)
+        between = crossing(session, [left for left, _ in parts])
+        tenants = _with(together(in_turn, _known(session, in_turn)), between)
         before = marked(session, {found.tenant: found.findings for found in tenants})
         tenants = [found._replace(findings=tuple(before[found.tenant])) for found in tenants]
         tenants = _with(tenants, _limited(session, tenants))
@@ -88,7 +89,7 @@ def _with(tenants: Sequence[TenantPlan], more: Mapping[str, Sequence[Finding]]) 
     return [found._replace(findings=in_order([*found.findings, *more.get(found.tenant, ())])) for found in tenants]
 
 
-def _handed(session: Session, parts: list[tuple[bool, TenantPlan]]) -> list[tuple[bool, TenantPlan]]:
+def _handed(session: Session, parts: list[tuple[Left, TenantPlan]]) -> list[tuple[Left, TenantPlan]]:
     """The plans, made once more where a tenant gets lines of another one's ledger: with all that is known of them."""
     plans = [found for _, found in parts]
     wrong: dict[str, list[Finding]] = {}
@@ -96,9 +97,9 @@ def _handed(session: Session, parts: list[tuple[bool, TenantPlan]]) -> list[tupl
         wrong.setdefault(tenant, []).append(finding)
     session.gifts = gifts(session, plans)
     asked = sorted(session.gifts.keys() & set(session.names))
-    again = {found.tenant: (outward, found) for outward, found in (plan_some(session, asked) if asked else ())}
-    both = (again.get(found.tenant, (outward, found)) for outward, found in parts)
-    return [(outward, p._replace(findings=(*p.findings, *wrong.get(p.tenant, ())))) for outward, p in both]
+    again = {found.tenant: (left, found) for left, found in (plan_some(session, asked) if asked else ())}
+    both = (again.get(found.tenant, (left, found)) for left, found in parts)
+    return [(left, p._replace(findings=(*p.findings, *wrong.get(p.tenant, ())))) for left, p in both]
 
 
 def _known(session: Session, tenants: Sequence[TenantPlan]) -> dict[str, Origin]:

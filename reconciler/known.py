@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.crossing import pointing
 from reconciler.errors import InputError, LedgerError
 from reconciler.ledger import Ledger
 from reconciler.session import Session
@@ -58,7 +59,7 @@ def _at(session: Session, base: str, names: Sequence[str]) -> dict[str, set[Said
                 lambda some: [(c.tenant, _said(c.findings)) for _, c in earlier.compiled(some)]
             )
             found = dict(parts)
-            for name, findings in earlier.across([name for name in names if name in found]).items():
+            for name, findings in pointing(earlier, [name for name in names if name in found]).items():
                 found[name] |= _said(findings)
             return found
     except (InputError, LedgerError):  # it is not in this clone, or its reconciler.yaml is none that this version reads

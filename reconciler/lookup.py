@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from reconciler import canonical, routes
-from reconciler.checks.places import Places
+from reconciler.checks.pointing import Places
 from reconciler.errors import LedgerError
 from reconciler.ledger import FILE, Ledger
 from reconciler.request import differing

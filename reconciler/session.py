@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from reconciler import offline
-from reconciler.checks import acceptances, across, copied
+from reconciler.checks import acceptances
 from reconciler.errors import InputError, LedgerError, RemoteError
 from reconciler.estate import Estate
 from reconciler.findings import Finding, Origin, Rule, accepted
@@ -17,10 +17,9 @@ from reconciler.spread import spread
 from reconciler.swap import Refs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from reconciler.changes import Gift, Links
-    from reconciler.checks.copied import Own
+    from reconciler.changes import Gift
     from reconciler.compile import Compiled
     from reconciler.request import Request
     from reconciler.runner import World
@@ -208,49 +207,6 @@ class Session:
     def accept(self, tenant: Tenant) -> list[Mapping[str, Any]]:
         """The acceptances that hold for a tenant: its own and the agency's."""
         return [*self.agency_accept, *tenant.files.control.get("accept", ())]
-
-    def links(self, tenant: Tenant, compiled: Compiled) -> Links:
-        """What a tenant leaves for the checks over all tenants, with the lines looked up."""
-        found = across.links(tenant.files, compiled, self.estate.domains, self.today)
-        outward = tuple((name, to, self.estate.located(tenant, origin)) for name, to, origin in found.outward)
-        return found._replace(outward=outward)
-
-    def points_outward(self, compiled: Compiled) -> bool:
-        """Whether a tenant leaves anything to be checked over all tenants."""
-        return across.points_outward(compiled, self.estate.domains)
-
-    def own(self, tenant: Tenant) -> tuple[Own, ...]:
-        """The tokens and keys that a tenant wrote, with the lines looked up."""
-        found = copied.literals(tenant.files)
-        return tuple((text, subject, self.estate.located(tenant, origin)) for text, subject, origin in found)
-
-    def alike(
-        self, tenants: Iterable[tuple[str, Sequence[Own], Sequence[Mapping[str, Any]]]]
-    ) -> dict[str, list[Finding]]:
-        """{tenant: findings} of what more than one of them wrote; they are (tenant, its own, its acceptances)."""
-        said = {name: (own, accept) for name, own, accept in tenants if own}
-        found: dict[str, list[Finding]] = {}
-        for name, finding in copied.alike((name, own) for name, (own, _) in said.items()):
-            accept = [*self.agency_accept, *said[name][1]]
-            found.setdefault(name, []).extend(accepted([finding], accept, self.today))
-        return found
-
-    def across(self, names: Sequence[str]) -> dict[str, list[Finding]]:
-        """{tenant: findings} of the checks over all tenants, for those that point outward; whom they lead to is looked
-        up too, and whom those lead to.
-        """
-        known: dict[str, Links] = {}
-        todo = list(names)
-        while todo:
-            fresh = {compiled.tenant: self.links(tenant, compiled) for tenant, compiled in self.compiled(todo)}
-            known |= fresh
-            reached = {self.estate.domains[to.rpartition("@")[2]] for one in fresh.values() for _, to, _ in one.outward}
-            todo = sorted(reached - known.keys())
-        asked = {name: link if name in names else link._replace(outward=()) for name, link in known.items()}
-        found: dict[str, list[Finding]] = {}
-        for name, finding in across.check(asked, self.estate.domains, self.estate.agency.inside):
-            found.setdefault(name, []).append(finding)
-        return found
 
 
 def _workers(tenants: int) -> int:

@@ -5,8 +5,9 @@ Apart from `engine`, so that what is run before each commit loads nothing that p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from reconciler.crossing import crossing, left
 from reconciler.findings import in_order
 from reconciler.known import marked
 from reconciler.quoting import quoted
@@ -17,7 +18,7 @@ from reconciler.session import Session
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.checks.copied import Own
+    from reconciler.crossing import Left
     from reconciler.findings import Finding
     from reconciler.request import Request
 
@@ -26,17 +27,12 @@ def validate(request: Request) -> Checked:
     """Files, schemas and checks of the declared state; no live system is contacted. Raises InputError."""
     with differing(request) as differs, Session(request) as session:
 
-        def job(names: Sequence[str]) -> list[tuple[str, bool, list[Finding], Sequence[Own], Sequence[Any]]]:
-            return [
-                (c.tenant, session.points_outward(c), c.findings, session.own(tenant), c.rules.accept)
-                for tenant, c in session.compiled(names)
-            ]
+        def job(names: Sequence[str]) -> list[tuple[Left, list[Finding]]]:
+            return [(left(session, tenant, c), c.findings) for tenant, c in session.compiled(names)]
 
         parts = session.over_tenants(job)
-        across = session.across([name for name, outward, *_ in parts if outward])
-        alike = session.alike((name, own, accept) for name, _, _, own, accept in parts)
-        more = {name: [*across.get(name, ()), *alike.get(name, ())] for name, *_ in parts}
-        found = marked(session, {name: [*findings, *more[name]] for name, _, findings, *_ in parts})
+        between = crossing(session, [one for one, _ in parts])
+        found = marked(session, {one.tenant: [*said, *between.get(one.tenant, ())] for one, said in parts})
         findings = [*session.findings, *(finding for some in found.values() for finding in some)]
         shown = quoted(session.estate, in_order(findings))
         return Checked(session.estate.commit, shown, len(session.names), request.worktree, tuple(differs()))

@@ -1,0 +1,79 @@
+"""What crosses tenants: pointers into another one, and what was copied from one to another.
+
+Of each tenant only a little is kept, so that thousands of them fit in memory; those that point outward are read again
+together with whom they lead to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.checks import across, copied
+from reconciler.findings import accepted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from reconciler.changes import Links
+    from reconciler.checks.copied import Own
+    from reconciler.compile import Compiled
+    from reconciler.findings import Finding
+    from reconciler.session import Session
+    from reconciler.tenant_files import Tenant
+
+
+class Left(NamedTuple):
+    """What a tenant leaves: whether anything of it points outward, the tokens and keys it wrote, its acceptances."""
+
+    tenant: str
+    outward: bool
+    own: tuple[Own, ...]
+    accept: Sequence[Mapping[str, Any]]
+
+
+def left(session: Session, tenant: Tenant, compiled: Compiled) -> Left:
+    """What a tenant leaves for the checks over all of them, with the lines looked up."""
+    estate = session.estate
+    found = copied.literals(tenant.files)
+    own = tuple((text, subject, estate.located(tenant, origin)) for text, subject, origin in found)
+    return Left(compiled.tenant, across.points_outward(compiled, estate.domains), own, compiled.rules.accept)
+
+
+def crossing(session: Session, tenants: Collection[Left]) -> dict[str, list[Finding]]:
+    """{tenant: findings} of all that crosses tenants."""
+    found = pointing(session, [one.tenant for one in tenants if one.outward])
+    for name, findings in _alike(session, tenants).items():
+        found.setdefault(name, []).extend(findings)
+    return found
+
+
+def pointing(session: Session, names: Sequence[str]) -> dict[str, list[Finding]]:
+    """{tenant: findings} of pointers outward; whom they lead to is looked up too, and whom those lead to."""
+    domains = session.estate.domains
+    known: dict[str, Links] = {}
+    todo = list(names)
+    while todo:
+        fresh = {compiled.tenant: _links(session, tenant, compiled) for tenant, compiled in session.compiled(todo)}
+        known |= fresh
+        reached = {domains[to.rpartition("@")[2]] for one in fresh.values() for _, to, _ in one.outward}
+        todo = sorted(reached - known.keys())
+    asked = {name: link if name in names else link._replace(outward=()) for name, link in known.items()}
+    found: dict[str, list[Finding]] = {}
+    for name, finding in across.check(asked, domains, session.estate.agency.inside):
+        found.setdefault(name, []).append(finding)
+    return found
+
+
+def _links(session: Session, tenant: Tenant, compiled: Compiled) -> Links:
+    found = across.links(tenant.files, compiled, session.estate.domains, session.today)
+    outward = tuple((name, to, session.estate.located(tenant, origin)) for name, to, origin in found.outward)
+    return found._replace(outward=outward)
+
+
+def _alike(session: Session, tenants: Iterable[Left]) -> dict[str, list[Finding]]:
+    said = {one.tenant: one for one in tenants if one.own}
+    found: dict[str, list[Finding]] = {}
+    for name, finding in copied.alike((one.tenant, one.own) for one in said.values()):
+        accept = [*session.agency_accept, *said[name].accept]
+        found.setdefault(name, []).extend(accepted([finding], accept, session.today))
+    return found
