@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.estates import AGENCY, accepting, accepts, contoso, make, northwind, tenant
+from tests.estates import AGENCY, accepting, accepts, contoso, make, northwind, summary, tenant
 from tests.servers.answering import Answering
 
 DOMAIN = "northwind-traders.com"
@@ -169,6 +169,18 @@ def test_only_what_enters_is_asked_about(tmp_path, public):
     )
     assert found(estate, "contoso") == found(estate) == []
     assert [name for name, _ in asked if name.endswith(DOMAIN)] == []
+
+
+def test_a_twin_that_becomes_a_domain_of_its_own_was_here_before(tmp_path, public):
+    """It enters as a twin, and is asked about then; a later change of the same domain brings nothing in."""
+    estate = make(tmp_path / "estate", northwind(), client())
+    estate.write({FILE: f"domain: {DOMAIN}\nowner: jane\nalias_of: northwind.example\n"})
+    assert found(estate) == [("DN047", "warning", DOMAIN)]
+    assert estate.apply().code == 0
+    public(TAKEN)
+    estate.write(client())
+    assert ("update", DOMAIN) in summary(estate.one()["changes"])
+    assert found(estate) == []
 
 
 def test_what_is_adopted_enters_too(tmp_path, public):

@@ -22,10 +22,10 @@ def held(name="contoso", domain="labs.northwind.example"):
 
 
 def found(estate, command="validate", *arguments):
-    """(code, severity, file) of what a command finds."""
+    """(code, severity, file) of what a command finds about whose a domain is."""
     data = estate.run(command, "--format", "json", *arguments).json
     every = [*data["findings"], *(f for t in data.get("tenants", ()) for f in t["findings"])]
-    return {(f["code"], f["severity"], f["file"]) for f in every if f["code"].startswith("DN")}
+    return {(f["code"], f["severity"], f["file"]) for f in every if f["code"].startswith("DN04")}
 
 
 # ---------------------------------------------------------------------- public suffixes
