@@ -101,9 +101,10 @@ class _Comparing:
         """Compare one thing; what a day or a policy brings about goes to what is due."""
         old = self._draft.was.get(address)
         git, entry, live = self._compiled.state.get(address), self._base.get(old or address), self._live(address, old)
-        why = self._compiled.ended.get(address) or self._compiled.rules.leaving.get(domain) if entry else None
+        ended = self._compiled.ended.get(address)
+        why = (ended.why if ended else self._compiled.rules.leaving.get(domain)) if entry else None
         context = self._context(address, domain, live)
-        said = as_applied(git, entry, address, self._compiled.tenant) if why and entry else git
+        said = as_applied(git, entry, address, self._compiled.tenant, ended) if why and entry else git
         kind = kinds()[address.kind]
         outcome = compare_apart(kind, address, said, resolve(said, self._lookup), live, entry, context)
         enforced = bool(outcome.drift) and self._enforced(address, domain)

@@ -14,8 +14,9 @@ from reconciler.absent import named_absent
 from reconciler.agency import UNKNOWN_DEFAULT, UNKNOWN_SERVER
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import kinds, modules
-from reconciler.kinds.site import BAD_NAME, Baseline, Site
+from reconciler.kinds.site import BAD_NAME, Baseline, Gone, Site
 from reconciler.model import Address, Scope
+from reconciler.people import gone_of
 from reconciler.rules import Rules, rules_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from reconciler.agency import Agency
     from reconciler.files import Files
     from reconciler.findings import Finding
+    from reconciler.kinds.site import Ended
     from reconciler.model import Kind, Resource
 
 TWO_TENANTS = Rule(
@@ -67,17 +69,19 @@ class Compiled:
     scopes: list[tuple[str, Scope]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     rules: Rules = field(default_factory=Rules)
-    ended: dict[Address, str] = field(default_factory=dict)
+    ended: dict[Address, Ended] = field(default_factory=dict)
     absent: dict[Address, str] = field(default_factory=dict)
     stale: dict[Address, frozenset[str]] = field(default_factory=dict)
     observe: dict[tuple[str, str], str] = field(default_factory=dict)
     observe_gone: str | None = None
+    gone: Gone = field(default_factory=Gone)
 
 
 def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> Compiled:
     """The desired state of one tenant on a day (ISO)."""
     wide = (files.control, agency.defaults)
     found = Compiled(files.tenant, rules=rules_of(files, agency, today), observe_gone=_first("observe", wide))
+    found.gone = gone_of(files, agency, today)
     for stem, boxes in files.domains.items():
         for side, own in (("mail", boxes), ("dns", files.dns.get(stem, {}))):
             if (until := _first("observe", (own, *wide))) is not None:
@@ -121,12 +125,9 @@ def _site(
     defaults = agency.defaults
     yield Site(
         files.tenant, stem, mail, dns, boxes, boxes_file, names, names_file, baseline, report,
-        quota=nearest.said("quota"),
-        initial_quota=defaults.get("quota"),
-        initial_ttl=canonical.seconds(defaults.get("ttl", "1 hour")),
-        retention=found.rules.retention[stem],
-        today=today,
-        ended=found.ended,
+        quota=nearest.said("quota"), initial_quota=defaults.get("quota"),
+        initial_ttl=canonical.seconds(defaults.get("ttl", "1 hour")), retention=found.rules.retention[stem],
+        today=today, ended=found.ended, gone=found.gone,
     )  # fmt: skip
 
 

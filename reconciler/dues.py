@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reconciler.kinds.site import Ended
 from reconciler.model import MISSING, Address, Entry, Resource, Value
 from reconciler.rules import accepted_value
 
@@ -13,15 +14,21 @@ if TYPE_CHECKING:
     from reconciler.changes import Change
     from reconciler.thing import Outcome
 
-_FORWARD = ("copies_to", "keep_copy", "reason", "approved_by", "expires")
 
-
-def as_applied(git: Resource | None, entry: Entry, address: Address, tenant: str) -> Resource | None:
+def as_applied(
+    git: Resource | None, entry: Entry, address: Address, tenant: str, ended: Ended | None
+) -> Resource | None:
     """What Git says, with what has ended still as it was last applied: its end is no declared change."""
-    if git is not None:
-        return git.having(**{name: entry.said.get(name, MISSING) for name in _FORWARD})
     if entry.retired or entry.absent:
-        return None
+        return git  # it comes into being anew, without what has ended
+    if git is not None:
+        ended = ended or Ended()
+        said = {name: entry.said.get(name, MISSING) for name in ended.parts}
+        if ended.members:
+            had: Mapping[str, str] = entry.said.get("members", {})
+            members = {**git.get("members"), **{name: had[name] for name in ended.members & had.keys()}}
+            said["members"] = dict(sorted(members.items()))
+        return git.having(**said)
     return Resource(address, entry.said, entry.domain, tenant, keep=entry.keep)
 
 

@@ -86,7 +86,7 @@ def plan_tenant(
     whole = [(provider, scope) for provider, scope in asked if (provider, scope.domain) in read]
     compared = Compared(
         compiled.state, base, there, draft.changes, draft.unmanaged, drift, whole, compiled.rules.retiring,
-        draft.was,
+        draft.was, compiled.ended,
     )  # fmt: skip
     draft.findings += [*planned.check(compared, facts), *ladder.check(compared, facts)]
     draft.findings += [*incidents.check(compared), *_first(compiled, base)]

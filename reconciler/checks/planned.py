@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from reconciler.changes import Change, Drift, Facts
     from reconciler.findings import Finding
+    from reconciler.kinds.site import Ended
     from reconciler.model import Entry, Resource, Scope, State, Value
 
 DRIFT = Rule(
@@ -60,6 +61,7 @@ class Compared(NamedTuple):
     asked: Sequence[tuple[str, Scope]]
     retiring: frozenset[str] = frozenset()  # domains that control.yaml takes out by name
     was: Mapping[Address, Address] = {}  # {new: old} of what gets another name
+    ended: Mapping[Address, Ended] = {}
 
 
 def check(compared: Compared, facts: Facts) -> Iterator[Finding]:
@@ -194,6 +196,7 @@ def _another_person(compared: Compared) -> Iterator[Finding]:
         old = compared.was.get(address, address)
         base = compared.base.get(old)
         owner = None if base is None or not base.retired or old not in compared.there else base.said.get("owner")
-        if base is not None and owner is not None and owner != resource.get("owner"):
+        ended = compared.ended.get(address)
+        if base is not None and owner not in {None, resource.get("owner"), ended and ended.owner}:
             what = f"It is kept for {owner} until {base.retired} or later, and would go to {resource.get('owner')}."
             yield ANOTHER_PERSON.at(str(address), what, resource.origin or Origin(""))

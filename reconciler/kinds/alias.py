@@ -56,9 +56,10 @@ def expand(site: Site) -> Iterator[Resource]:
             path = origin if isinstance(said, list) else site.at(*origin.path, "to")
             to = site.addresses(targets, path)
             extra = {} if isinstance(said, list) else {k: said[k] for k in _LOCAL if k in said}
-            if extra and site.over(said, KIND.name, address):
+            if extra and site.over(said, KIND.name, address, forward=origin.path[0] == "forwards"):
                 continue
-            attributes = {"owner": site.boxes.get("owner"), **extra, "to": to}
+            owner = site.owner(extra.get("owner", site.boxes.get("owner")), KIND.name, address)
+            attributes = {**extra, "owner": owner, "to": to}
             yield KIND.resource(site.mail, address, attributes, domain=site.domain, tenant=site.tenant, origin=origin)
 
 

@@ -35,7 +35,8 @@ def expand(site: Site) -> Iterator[Resource]:
     """The domain itself, where its mail is ours."""
     if site.mail is None:
         return
-    attributes = {"alias_of": site.boxes.get("alias_of"), "owner": site.boxes.get("owner")}
+    owner = site.owner(site.boxes.get("owner"), KIND.name, site.domain)
+    attributes = {"alias_of": site.boxes.get("alias_of"), "owner": owner}
     yield KIND.resource(
         site.mail, site.domain, attributes, domain=site.domain, tenant=site.tenant, origin=site.at("domain")
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler import canonical
+from reconciler.kinds.site import Ended
 from reconciler.model import Attribute, Elements, Kind, Ref, Resource, Value
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def expand(site: Site) -> Iterator[Resource]:
             address = site.address(name, origin)
             if address is not None:
                 attributes = {**_said(site, said, origin), **_copies(site, address, forwards)}
-                yield _resource(site, address, attributes, origin)
+                yield _resource(site, address, _without_the_gone(site, address, attributes), origin)
 
 
 def _resource(site: Site, address: str, attributes: Mapping[str, Any], origin: Origin) -> Resource:
@@ -103,6 +104,21 @@ def _said(site: Site, said: Mapping[str, Any], origin: Origin) -> dict[str, Any]
     return found
 
 
+def _without_the_gone(site: Site, address: str, said: dict[str, Any]) -> dict[str, Any]:
+    """What is left of it by the day: nobody logs in to the box of somebody who is gone, nor shares another one by it.
+
+    A shared mailbox keeps its last members: `checks.ownership` refuses that.
+    """
+    if said["owner"] in site.gone.heirs and said.get("login", True) and said.get("state", "active") == "active":
+        site.end(KIND.name, address, Ended("offboarding", frozenset({"state"})))
+        said["state"] = "blocked"
+    gone = {member for member in said.get("members", ()) if canonical.base_address(member) in site.gone.boxes}
+    if gone and len(gone) < len(said["members"]):
+        site.end(KIND.name, address, Ended("offboarding", members=frozenset(gone)))
+        said["members"] = {member: right for member, right in said["members"].items() if member not in gone}
+    return {**said, "owner": site.owner(said["owner"], KIND.name, address)}
+
+
 def _forwards(site: Site) -> dict[str, str]:
     """{canonical address: the name as written} of the domain's forwards."""
     return {canonical.address(name, site.domain): name for name in site.boxes.get("forwards", {})}
@@ -113,7 +129,7 @@ def _copies(site: Site, address: str, forwards: Mapping[str, str]) -> dict[str, 
         return {}
     name = forwards[address]
     said = site.boxes["forwards"][name]
-    if site.over(said, KIND.name, address):
+    if site.over(said, KIND.name, address, forward=True):
         return {}
     targets = site.addresses(said["to"], site.at("forwards", name, "to"))
     reasons = {key: said[key] for key in ("reason", "approved_by", "expires")}
