@@ -78,7 +78,6 @@ class Agency:
 
 def check(agency: Agency) -> Iterator[Finding]:
     """What is wrong with the file by itself, beyond its schema."""
-    yield from leaving(FILE, agency.data.get("people", {}))
     yield from _ids(agency)
     yield from _systems(agency)
     yield from _renamed(agency)
@@ -93,14 +92,6 @@ def check(agency: Agency) -> Iterator[Finding]:
     server = agency.defaults.get("server")
     if server is not None and server not in agency.servers:
         yield UNKNOWN_SERVER.at(server, f"There is no server called `{server}`.", Origin(FILE, ("defaults", "server")))
-
-
-def leaving(file: str, people: Mapping[str, Any]) -> Iterator[Finding]:
-    """Days on which people leave, which nothing follows from yet."""
-    for name, person in people.items():
-        for key in sorted(person.keys() & {"left", "until"}):
-            origin = Origin(file, ("people", name, key))
-            yield TOO_EARLY.at(name, f"`{key}`: nothing is taken from {name} by it.", origin)
 
 
 def _renamed(agency: Agency) -> Iterator[Finding]:
@@ -119,6 +110,11 @@ def _ids(agency: Agency) -> Iterator[Finding]:
     for name in agency.data.get("teams", {}):
         if name in agency.persons:
             yield ONE_SPACE.at(name, f"`{name}` is a person and a team.", Origin(FILE, ("teams", name)))
+    for name, person in agency.data.get("people", {}).items():
+        for key in ("sponsor", "successor"):
+            if person.get(key, name) not in agency.persons:
+                what = f"There is no person `{person[key]}`."
+                yield UNKNOWN_MEMBER.at(person[key], what, Origin(FILE, ("people", name, key)))
     yield from unknown(FILE, agency.data, agency.persons, agency.ids)
 
 

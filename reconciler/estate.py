@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 from reconciler import agency as agency_file
 from reconciler import documents, suffixes, tables, tenant_files
 from reconciler.agency import Agency
-from reconciler.checks import declared, dns, domains, mail, resets
+from reconciler.checks import declared, dns, domains, mail, people, resets, roles
 from reconciler.compile import TWO_TENANTS, Compiled, compile_tenant
 from reconciler.errors import InputError
 from reconciler.files import Files
-from reconciler.findings import Finding, Origin, Rule
+from reconciler.findings import Finding, Origin, Rule, accepted
 from reconciler.history import Repository
 from reconciler.providers import _settings as settings
 from reconciler.signing import Signers
@@ -112,7 +112,9 @@ class Estate:
     def findings(self) -> list[Finding]:
         """What is wrong with the agency's files and stops only those that use them."""
         contacts = resets.unknown_contacts(self.agency, self.domains, self.today)
-        found = [*self._templates[1], *self.library.findings, *self._canaries(), *contacts]
+        roled = roles.agency_wide(self.agency, self.today)
+        wide = accepted([*contacts, *roled], self.agency.data.get("accept", ()), self.today)
+        found = [*self._templates[1], *self.library.findings, *self._canaries(), *wide]
         return [*self._warnings, *self.located_all(found)]
 
     def parsed(self, names: Sequence[str]) -> dict[str, Tenant]:
@@ -144,6 +146,7 @@ class Estate:
             *domains.check(
                 tenant.files, self.domains, self.tenants, self._delegates, suffixes.public(tenant.files.domains)
             ),
+            *people.check(tenant.files, self.agency, self.today),
         ]
         return compiled
 

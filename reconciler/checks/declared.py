@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.agency import ONE_SPACE, TOO_EARLY, UNKNOWN_MEMBER, leaving, unknown
+from reconciler.agency import ONE_SPACE, TOO_EARLY, UNKNOWN_MEMBER, unknown
 from reconciler.findings import Origin, Rule, did_you_mean
 from reconciler.kinds.site import BAD_NAME
 
@@ -152,4 +152,3 @@ def _unused_keys(files: Files) -> Iterator[Finding]:
         for key in _NOT_YET.get(part, ()):
             if key in document:
                 yield TOO_EARLY.at(key, f"`{key}` is read and checked, nothing more.", Origin(file, (key,)))
-    yield from leaving(f"{files.folder}/tenant.yaml", files.tenant_file.get("people", {}))

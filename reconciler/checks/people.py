@@ -1,0 +1,23 @@
+"""Everything that is checked about people: who owns, who approved, who may decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.checks import approvals, ownership, roles
+from reconciler.people import people_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.agency import Agency
+    from reconciler.files import Files
+    from reconciler.findings import Finding
+
+
+def check(files: Files, agency: Agency, today: str) -> Iterator[Finding]:
+    """Every finding of these themes in a tenant's files, on a day (ISO)."""
+    people = people_of(files, agency, today)
+    yield from ownership.check(files, people)
+    yield from approvals.check(files, people)
+    yield from roles.check(files, agency, people)
