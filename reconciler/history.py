@@ -188,19 +188,33 @@ class Repository:
 
     def authors(self, base: str | None, commit: str, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
         """{path: (commit, author)} of the last change to each path after `base` (None: in all of history)."""
+        found: dict[str, tuple[str, str]] = {}
+        for path, written, author, _ in self._touched(base, commit, paths):
+            found.setdefault(path, (written, author))
+        return found
+
+    def writers(self, base: str, commit: str, paths: Sequence[str]) -> dict[str, set[str]]:
+        """{path: names and e-mail addresses of all who changed it after `base`}, in small letters."""
+        found: dict[str, set[str]] = {}
+        for path, _, author, mail in self._touched(base, commit, paths):
+            found.setdefault(path, set()).update((author.lower(), mail.lower()))
+        return found
+
+    def _touched(self, base: str | None, commit: str, paths: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+        """(path, commit, author, e-mail) of each change after `base`, the newest first."""
         if commit == UNBORN:
-            return {}
+            return iter(())
         # The answer of a big first plan names thousands of files: beyond what a command line takes, ask for all.
         some = paths if len(paths) <= _PIPELINE else ("reconciler.yaml", "domain-templates", "tenants")
-        return _authors(self._log(base, commit, some, "--name-only", "--no-renames", "--relative"))
+        return _parted(self._log(base, commit, some, "--name-only", "--no-renames", "--relative"))
 
     def commits(self, base: str | None, commit: str, paths: Sequence[str]) -> list[tuple[str, str]]:
         """(commit, author) of each commit after `base` that touched one of the paths, newest first."""
         fields = self._log(base, commit, paths).split("\0") if commit != UNBORN else []
-        return list(zip(fields[0::2], fields[1::2], strict=False))
+        return [(written, who.partition("\n")[0]) for written, who in zip(fields[0::2], fields[1::2], strict=False)]
 
     def _log(self, base: str | None, commit: str, paths: Sequence[str], *options: str) -> str:
-        command = ("log", "--format=%H%x00%an", "--no-show-signature", "-z", *options)
+        command = ("log", "--format=%H%x00%an%n%ae", "--no-show-signature", "-z", *options)
         try:
             listing = self.git(*command, commit if base is None else f"{base}..{commit}", "--", *paths)
         except subprocess.CalledProcessError:  # `base` was applied from another clone
@@ -214,16 +228,14 @@ class Repository:
         self._reader = None
 
 
-def _authors(listing: str) -> dict[str, tuple[str, str]]:
-    """Of a log, newest first: fields end in NUL, which no name can hold. A path here is never a bare commit id."""
-    found: dict[str, tuple[str, str]] = {}
+def _parted(listing: str) -> Iterator[tuple[str, str, str, str]]:
+    """A log's parts: fields end in NUL, which no name can hold, nor a line's end. A path is never a bare commit id."""
     fields = iter(listing.split("\0"))
     for part in fields:
         if _COMMIT.fullmatch(part):
-            written = (part, next(fields))
+            commit, (author, _, mail) = part, next(fields).partition("\n")
         elif part:
-            found.setdefault(part.removeprefix("\n"), written)
-    return found
+            yield part.removeprefix("\n"), commit, author, mail
 
 
 def _environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from reconciler.checks.ownership import owned
 from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from reconciler.files import Files
     from reconciler.findings import Finding
@@ -36,13 +36,23 @@ APPROVER_LEFT = Rule(
 )
 
 
+BY_AUTHOR = Rule(
+    "OW014",
+    "error",
+    "Approved by the author of the change",
+    "Name in `approved_by` somebody else, or a team with another member; who is named has to agree.",
+    why="Whoever writes a forward and approves it needs nobody: one stolen account is enough to send mail outside.",
+)
+
+
 class Approval(NamedTuple):
-    """That somebody (a person or a team) approved something. `owner` is whose it is, where that is said."""
+    """That somebody (a person or a team) approved something. `owner` is whose it is, `said` all that is said of it."""
 
     by: str
     subject: str
     owner: str | None
     origin: Origin
+    said: Any
 
 
 def check(files: Files, people: People) -> Iterator[Finding]:
@@ -62,6 +72,27 @@ def judged(approval: Approval, people: People) -> Iterator[Finding]:
     elif set(here) <= {approval.owner}:
         what = f"{approval.owner} owns it" if name == approval.owner else f"Of {name} only its owner is here, {here[0]}"
         yield BY_OWNER.at(approval.subject, f"{what}.", approval.origin)
+
+
+def by_author(files: Files, before: Files, people: People, wrote: Mapping[str, Collection[str]]) -> Iterator[Finding]:
+    """Approvals that are new or have other terms than `before`, by nobody but who wrote them.
+
+    `wrote` are the names and e-mail addresses, in small letters, of those who changed a file since.
+    """
+    known: dict[str, list[Any]] = {}
+    for approval in approvals(before):
+        known.setdefault(approval.subject, []).append(approval.said)
+    for approval in approvals(files):
+        approving = set(people.here(approval.by)) - {approval.owner}
+        if len(approving) != 1 or approval.said in known.get(approval.subject, ()):
+            continue
+        (person,) = approving
+        told = {str(people.persons[person].get(key, "")).lower() for key in ("name", "contact")} - {""}
+        if told & set(wrote.get(approval.origin.file, ())):
+            team = "" if person == approval.by else f"; of {approval.by} nobody else could have approved it"
+            yield BY_AUTHOR.at(
+                approval.subject, f"{person} wrote in this file since it was applied{team}.", approval.origin
+            )
 
 
 def _nobody(name: str, people: People) -> str:
@@ -84,10 +115,9 @@ def approvals(files: Files) -> Iterator[Approval]:
 def _of_mail(file: str, stem: str, said: Mapping[str, Any]) -> Iterator[Approval]:
     for section in ("forwards", "aliases"):
         for name, thing in said.get(section, {}).items():
-            if type(thing) is dict and "approved_by" in thing:
+            if type(thing) is dict:
                 owner = thing.get("owner", said["owner"])
-                origin = Origin(file, (section, name, "approved_by"))
-                yield Approval(thing["approved_by"], canonical.address(name, stem), owner, origin)
+                yield from _said(thing, canonical.address(name, stem), owner, Origin(file, (section, name)))
     if "catch_all" in said:
         yield from _said(said["catch_all"], f"@{stem}", said["catch_all"]["owner"], Origin(file, ("catch_all",)))
     for index, item in enumerate(said.get("absent", ())):
@@ -130,4 +160,5 @@ def _owner(subject: str, owners: Mapping[str, str]) -> str | None:
 
 def _said(item: Mapping[str, Any], subject: str, owner: str | None, origin: Origin) -> Iterator[Approval]:
     if "approved_by" in item:
-        yield Approval(item["approved_by"], subject, owner, origin._replace(path=(*origin.path, "approved_by")))
+        place = origin._replace(path=(*origin.path, "approved_by"))
+        yield Approval(item["approved_by"], subject, owner, place, item)
