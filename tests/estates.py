@@ -41,7 +41,8 @@ servers:
   primary: {mx: ["10 mx1.agency.example."], spf: spf.agency.example, submission: s.agency.example, imap: i.agency.test}
 people:
   anna: {name: Anna Ops, contact: "+49 30 1234567"}
-teams: {ops: {members: [anna]}}
+  bela: {name: Bela Varga, contact: "+49 30 1234568"}
+teams: {ops: {members: [anna, bela]}}
 inside: [agency.example]
 defaults: {mail: mailhost, dns: zones, server: primary, template: mini/1, quota: 5 GiB, ttl: 1 hour, retention: 30 days}
 """
