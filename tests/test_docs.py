@@ -175,7 +175,17 @@ def put_in(text, block):
 
 @pytest.fixture(scope="module")
 def week(pasted, tmp_path_factory):
-    """{heading: [(plan that the page shows, plan that is printed)]}, all of the cookbook pasted in one go."""
+    """{heading: [(plan that the page shows, plan that is printed)]}, all of the cookbook pasted in one go.
+
+    A colleague of Anna's writes: what she approves she does not commit herself (OW014).
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_AUTHOR_NAME", "Bela Varga")
+        patch.setenv("GIT_AUTHOR_EMAIL", "bela@agency.example")
+        return cooked(pasted, tmp_path_factory)
+
+
+def cooked(pasted, tmp_path_factory):
     estate = Estate(tmp_path_factory.mktemp("week") / "estate")
     shutil.copytree(pasted[0] / "estate", estate.root, symlinks=True)
     said = {}
