@@ -117,7 +117,7 @@ class _Mail:
         return Known(
             table._replace(domains={**domains, **table.domains}),
             lambda name: self._place(files, named[name], places) if name in named else _noted(*retired[name]),
-            frozenset(a.name for a, why in compiled.ended.items() if why == "expired"),
+            frozenset(a.name for a, ended in compiled.ended.items() if ended.why == "expired"),
         )
 
     def _kept(self, ledger: Ledger, tenant: Tenant, compiled: Compiled) -> Iterator[tuple[Address, Entry]]:
