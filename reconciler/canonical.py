@@ -16,6 +16,7 @@ UNLIMITED = "unlimited"
 
 # RFC 5321 dot-atom without what shells, maps and paths give a meaning of their own (/ | % ! * ? `).
 _LOCAL_PART = re.compile(r"[a-z0-9_#$&'=^{}~+-]+(?:\.[a-z0-9_#$&'=^{}~+-]+)*")
+_RESERVED = frozenset({"example", "invalid", "localhost", "test", "example.com", "example.net", "example.org"})
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _MEASURE = re.compile(r"(0|[1-9][0-9]{0,14}) ([A-Za-z]+)")
 _SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -40,6 +41,12 @@ def address(text: str, default_domain: str = "") -> str:
     if not at:
         return f"{text.lower()}@{default_domain}"
     return f"{local.lower()}@{domain(host)}"
+
+
+def reserved(name: str) -> bool:
+    """Whether a canonical name lies where nobody can hold one (RFC 2606, RFC 6761): DNS cannot know of it."""
+    parts = name.split(".")
+    return parts[-1] in _RESERVED or ".".join(parts[-2:]) in _RESERVED
 
 
 def domain_of(name: str) -> str:

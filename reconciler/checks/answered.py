@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler import canonical
 from reconciler.answers import Answer
 from reconciler.checks import spf
 from reconciler.checks.counting import MOST_VOIDS, Count
@@ -80,7 +81,11 @@ class _World:
         said = self.changed.get(question, ())
         if question[1] == "TXT":
             said = tuple(value for value in said if tag(value) == "v=spf1")  # the others are not all ours
-        return Answer("found", said) if said else self.answers.get(question)
+        if said:
+            return Answer("found", said)
+        answer = self.answers.get(question)
+        denied = answer is not None and answer.status == "nxdomain" and canonical.reserved(question[0])
+        return Answer("failed") if denied else answer  # nobody can hold it: that it is not there says nothing
 
 
 def _texts(resource: Resource | None) -> tuple[str, ...]:

@@ -40,8 +40,6 @@ UNPROVEN = Rule(
     why="From the apply on our mail server keeps all that our clients write to the domain. Nothing is refused, because "
     "a domain may be new, or DNS out of reach; a person has to know whose it is.",
 )
-# Nobody can hold names there, and nobody outside writes to them (RFC 2606, RFC 6761).
-_RESERVED = frozenset({"example", "invalid", "localhost", "test", "example.com", "example.net", "example.org"})
 _UNASKED = Answer("failed")
 
 
@@ -72,7 +70,7 @@ def check(
             continue
         if _hosts(seen.mx) and _hosts(seen.ns) and seen.proof.status != "failed":
             yield claim.tenant, FOREIGN.at(claim.domain, seen.told(claim), claim.origin)
-        elif not _reserved(claim.domain) or any(answer.values for answer in seen):
+        elif not canonical.reserved(claim.domain) or any(answer.values for answer in seen):
             yield claim.tenant, UNPROVEN.at(claim.domain, seen.told(claim), claim.origin)
 
 
@@ -150,9 +148,3 @@ def _named(answer: Answer) -> str:
     hosts = sorted(_hosts(answer))
     more = f" and {len(hosts) - 1} more" if len(hosts) > 1 else ""
     return f"{hosts[0]}{more}" if hosts else ""
-
-
-def _reserved(domain: str) -> bool:
-    """Whether the name lies where nobody can hold one."""
-    parts = domain.split(".")
-    return parts[-1] in _RESERVED or ".".join(parts[-2:]) in _RESERVED
