@@ -49,7 +49,7 @@ CORE = (
     {"absent", "resets"},
     {"people", "rules", "undeclared"},
     {"agency", "files", "thing"},
-    {"parts", "wording", "mta_sts", "routes"},
+    {"parts", "wording", "mta_sts", "routes", "tags"},
     {"kinds"},
     {"results"},
     {"effects"},

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from tests.estates import AGENCY, ROOT, codes, control, dns, mail, make, northwind
+from tests.estates import AGENCY, ROOT, accepting, codes, control, dns, mail, make, northwind
 
 OWN = "domain-templates/own/1.yaml"
 SHIPPED = AGENCY.replace("mini/1", "standard/1")
@@ -175,12 +175,14 @@ def test_standard_1_is_a_whole_baseline(shipped):
 def test_the_id_of_mta_sts_moves_with_its_policy_alone(shipped):
     """RFC 8461, 3.1: another id whenever the policy is another (mode, MX hosts), the same id otherwise."""
     ids = {}
-    more = '  other: {mx: ["10 mx.other.example."], spf: s, submission: s.agency.example, imap: i.agency.test}\npeople:'
-    shipped.write({"reconciler.yaml": SHIPPED.replace("people:", more, 1)})
+    facts = 'mx: ["10 mx.other.example."], spf: s.other.example, submission: s.agency.example, imap: i.agency.test'
+    more = f"  other: {{{facts}}}\npeople:"
+    untried = accepting("DN036", "TXT/_mta-sts.northwind.example")
+    shipped.write({"reconciler.yaml": SHIPPED.replace("people:", more, 1), **untried})
     for name, said in {
         "testing": "with: {mta_sts: testing}\n",
         "again": "with: {mta_sts: testing, dmarc: reject, senders: [a]}\n",
-        "enforce": "with: {mta_sts: enforce}\n",
+        "enforce": 'with: {mta_sts: enforce, tls_rpt: "on"}\n',
         "elsewhere": "server: other\nwith: {mta_sts: testing}\n",
     }.items():
         found = records(shipped, more=f"dkim: null\n{said}")
