@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler import canonical, routes
 from reconciler.checks.pointing import Places
 from reconciler.errors import LedgerError
-from reconciler.ledger import FILE, Ledger
+from reconciler.ledger import FILE, REFS, Ledger
 from reconciler.request import differing
 from reconciler.session import Session
 from reconciler.tracing import Known, Place, Traced, steps, trace
@@ -26,22 +26,32 @@ if TYPE_CHECKING:
     from reconciler.tenant_files import Tenant
     from reconciler.tracing import End
 
-_CHUNK = 400  # ledgers looked at together
+_CHUNK, _MOST = 400, 1000  # ledgers looked into together, and at most
 _SECTIONS = {"mailboxes": "mailbox", "shared": "shared mailbox", "forwards": "forward", "catch_all": "catch-all"}
 
 
 def traced(request: Request, address: str) -> Traced:
     """Where mail for a canonical address ends up, now and after this change. Raises InputError, LedgerError."""
-    with Session(request) as session:
+    with _Session(request) as session:
         mail = _Mail(session, canonical.domain_of(address))
         inside = session.estate.agency.inside
         now, after = trace(address, mail.now, inside), trace(address, mail.after, inside)
         ledger = mail.ledger(now.tenant) if now.tenant else None
         applied = ledger.applied if ledger else None
         commit, day = session.estate.commit, session.today
-    read = {step.tenant for root in (now, after) for step in steps(root)} - {None}
-    with differing(request._replace(tenants=tuple(sorted(filter(None, read))))) as differs:
-        return Traced(address, commit, day, after.tenant or now.tenant, applied, now, after, tuple(differs()))
+    answer = Traced(address, commit, day, after.tenant or now.tenant, applied, now, after)
+    read = {step.tenant for root in (now, after) for step in steps(root) if step.tenant}
+    if not read:
+        return answer
+    with differing(request._replace(tenants=tuple(sorted(read)))) as differs:
+        return answer._replace(differing=tuple(differs()))
+
+
+class _Session(Session):
+    """Ledgers are asked for one by one: to list all of an estate takes longer than to read those that matter."""
+
+    def look(self, *, fetch: bool = True) -> None:
+        assert not fetch
 
 
 class _Mail:
@@ -76,17 +86,21 @@ class _Mail:
     def _ledger(self, tenant: str) -> Ledger | None:
         """None: it cannot be read, or nobody who may has signed for it."""
         session = self._session
-        tips = {name: tip for name, tip in session.tips.items() if name == tenant}
+        tips = session.ledgers.both([tenant])[REFS]
         if session.vouched(tips) != tips:
             return None
         found = session.ledgers.read({tenant: tips.get(tenant)})[tenant]
         return None if isinstance(found, LedgerError) else found
 
     def _read_keeper(self) -> str | None:
-        """The tenant whose ledger has the domain that is asked for, where Git does not lead to it."""
-        objects, tips = self._session.estate.repository.objects, sorted(self._session.tips.items())
+        """The tenant whose ledger has the domain that is asked for, where Git does not lead to it: of those named, or
+        of all, unless there are too many to look into.
+        """
+        asked = self._session.request.tenants
+        tips = sorted(self._session.ledgers.both(asked)[REFS].items())
+        objects = self._session.estate.repository.objects
         said = f",{json.dumps(self._host)},".encode()  # of a scope: provider, domain, zone
-        for start in range(0, len(tips), _CHUNK):
+        for start in range(0, len(tips) if asked or len(tips) <= _MOST else 0, _CHUNK):
             names = {f"{tip}:{FILE}": tenant for tenant, tip in tips[start : start + _CHUNK]}
             heads = ((names[name], content.partition(b"\n")[0]) for name, content in objects(list(names)).items())
             if found := next((tenant for tenant, head in heads if said in head), None):

@@ -42,14 +42,17 @@ class Table(NamedTuple):
 
     def answering(self, address: str) -> tuple[str, How] | None:
         """The name that answers for an address, and how it comes to; None where nobody does."""
+        if address in self.stops:
+            return address, ""
         local, _, host = address.rpartition("@")
         original = self.domains.get(host)
-        forms = [(address, ""), (canonical.base_address(address), "plus address")]
+        base = canonical.base_address(address)
+        forms: list[tuple[str, How]] = [(base, "plus address")]
         if original:
-            forms += [(f"{form.rpartition('@')[0]}@{original}", "alias domain") for form, _ in forms]
+            forms += [(f"{form.rpartition('@')[0]}@{original}", "alias domain") for form in (address, base)]
         elif local:
             forms.append((f"@{host}", "catch-all"))
-        return next(((name, how) for name, how in forms if name in self.stops), None)  # type: ignore[return-value]
+        return next(((name, how) for name, how in forms if name in self.stops), None)
 
 
 class Verdict(NamedTuple):
@@ -79,6 +82,8 @@ class Judged(NamedTuple):
 
 REFUSED = Verdict()
 SOMEBODY = Verdict(read=True)  # whoever it is: of another tenant, of a domain that counts as inside, outside
+_NOBODY = Verdict(kept=True)
+_KEPT = {"active": SOMEBODY, "blocked": _NOBODY, "retired": _NOBODY, "paused": REFUSED, "": SOMEBODY}
 
 
 def table(things: Iterable[tuple[Address, Mapping[str, Value]]]) -> Table:
@@ -120,7 +125,7 @@ def judge(among: Table, outside: Callable[[str], bool]) -> Judged:
     for name, stop in among.stops.items():
         if not stop.targets:
             continue
-        steps[name], ends[name] = [], [_kept(stop)] if stop.keeps else []
+        steps[name], ends[name] = [], [_KEPT[stop.keeps]] if stop.keeps else []
         for target in stop.targets:
             answer = among.answering(target)
             if answer is not None and among.stops[answer[0]].targets:
@@ -131,38 +136,38 @@ def judge(among: Table, outside: Callable[[str], bool]) -> Judged:
     order, endless = _in_order(steps, keeping)
     verdicts: dict[str, Verdict] = {}
     for name in order:
-        further = [verdicts[step]._replace(by=step) for step in steps[name] if step in verdicts]
-        verdicts[name] = _together([*ends[name], *further])
+        verdicts[name] = _together(ends[name], {step: verdicts[step] for step in steps[name] if step in verdicts})
     return Judged(steps, verdicts, endless)
-
-
-def _kept(stop: Stop) -> Verdict:
-    return Verdict(read=stop.keeps == "active", kept=stop.keeps in {"blocked", "retired"})
 
 
 def _end(target: str, stop: Stop | None, among: Table, outside: Callable[[str], bool]) -> Verdict:
     """Of a target that passes nothing on. One that nobody declares is a finding of its own, and no dead end besides."""
     if stop is not None:
-        return _kept(stop)
+        return _KEPT[stop.keeps]  # nothing kept nor passed on: its targets are no addresses, a finding of their own
     host = canonical.domain_of(target)
     away = host not in among.domains and outside(host)
     return SOMEBODY._replace(outside=target) if away else SOMEBODY
 
 
-def _together(parts: Sequence[Verdict]) -> Verdict:
-    out = next((part for part in parts if part.outside), REFUSED)
+def _together(ends: Sequence[Verdict], further: Mapping[str, Verdict]) -> Verdict:
+    """What several come to: those that end here, and those of names that mail is passed on to."""
+    parts = [*ends, *further.values()]
+    outside = next((end.outside for end in ends if end.outside), "")
+    by = "" if outside else next((name for name, one in further.items() if one.outside), "")
     return Verdict(
-        hops=1 + max((part.hops for part in parts), default=0),
-        copies=sum(part.copies for part in parts),
-        read=any(part.read for part in parts),
-        kept=any(part.kept for part in parts),
-        outside=out.outside,
-        by=out.by,
+        hops=1 + max([part.hops for part in parts], default=0),
+        copies=sum([part.copies for part in parts]),
+        read=True in [part.read for part in parts],
+        kept=True in [part.kept for part in parts],
+        outside=further[by].outside if by else outside,
+        by=by,
     )
 
 
 def _in_order(steps: Mapping[str, Sequence[str]], keeping: AbstractSet[str]) -> tuple[list[str], frozenset[str]]:
     """Each name after those it passes mail on to, and the rest: those from which it never ends."""
+    if not any(steps.values()):
+        return list(steps), frozenset()  # as nearly everywhere: no alias leads to another
     order = _ended(steps, steps.keys())
     rest = steps.keys() - set(order)
     if rest & keeping:

@@ -107,6 +107,8 @@ def ends(name: str, mine: Verdict, further: Sequence[Verdict], origin: Origin) -
             yield UNREAD.at(name, "All that it leads to are mailboxes that nobody can log in to.", origin)
         else:
             yield DEAD_END.at(name, f"{_each(mine.copies)} paused.", origin)
+    if mine.hops <= HOPS and mine.copies <= MANY:
+        return
     if _first(mine.hops, HOPS, [one.hops for one in further]):
         yield LONG_WAY.at(name, f"Mail for it is passed on {mine.hops} times, more than {HOPS}.", origin)
     copies = [one.copies for one in further]
