@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from reconciler import canonical
 from reconciler.absent import named_absent
 from reconciler.agency import UNKNOWN_DEFAULT, UNKNOWN_SERVER
-from reconciler.findings import Origin, Rule
+from reconciler.estate_rules import NO_SIGNER, NOT_ALONE, TWICE
+from reconciler.findings import Origin
 from reconciler.kinds import kinds, modules
 from reconciler.kinds.site import BAD_NAME, Baseline, Gone, Site
 from reconciler.model import Address, Scope
@@ -28,21 +29,6 @@ if TYPE_CHECKING:
     from reconciler.kinds.site import Ended
     from reconciler.model import Kind, Resource
 
-TWO_TENANTS = Rule(
-    "IN202", "error", "Two tenants hold one domain", "A domain belongs to one tenant; take it out of the other."
-)
-TWICE = Rule(
-    "IN203", "error", "One name, two meanings", "A name stands once over mailboxes, shared, aliases and forwards."
-)
-NOT_ALONE = Rule(
-    "IN233",
-    "error",
-    "A CNAME stands alone at its name",
-    "Take it or the others out; `mode: drop` takes out what the template sets (RFC 2181).",
-)
-NO_TEMPLATE = Rule("IN206", "error", "Template is not defined", "Add it under domain-templates/, or correct the name.")
-
-NO_SIGNER = Rule("IN229", "error", "Nobody would sign", "Take `dkim` out, or say which mail provider the domain has.")
 
 Render = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Baseline]
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from reconciler import faults
 from reconciler.errors import InputError
 from reconciler.findings import Finding, Origin, Rule
 
@@ -26,24 +27,6 @@ if TYPE_CHECKING:
 MAX_BYTES, MAX_LEVELS, MAX_DIGITS = 2**20, 20, 18
 MAX_FINDINGS = 100  # per file: a hostile one can hold a problem in every byte
 
-LARGE = Rule("IN001", "error", "The file is too large", "Split it; a domain's file has a few KiB.")
-ENCODING = Rule("IN002", "error", "The file is not UTF-8", "Save it as UTF-8.")
-BOM = Rule("IN003", "error", "The file begins with a byte order mark", "Save it as UTF-8 without one.")
-CHARACTER = Rule("IN004", "error", "A character that cannot be seen", "Remove it; a value is one line of visible text.")
-SYNTAX = Rule("IN005", "error", "Not YAML", "Check indentation, colons, quotes and brackets, here and just before.")
-DEEP = Rule("IN006", "error", "Nested too deep", "No file of an estate needs that; what follows was not read.")
-TAG = Rule("IN007", "error", "A YAML tag", "Remove it, or put the text in quotes if it is one that begins with `!`.")
-ANCHOR = Rule("IN008", "error", "A YAML anchor or alias", "Write the value out; a text that begins so goes in quotes.")
-MERGE = Rule("IN009", "error", "A merge key", "Write the keys out, so that a diff shows what changes.")
-DIRECTIVE = Rule("IN010", "error", "A YAML directive", "Remove lines that begin with `%`; what follows was not read.")
-COMPLEX = Rule("IN011", "error", "A key that is not text", "Put it in quotes if it begins with `[`, `{` or `*`.")
-SECOND = Rule("IN012", "error", "More than one document", "Keep one, and remove the line `---` and what follows.")
-TOP = Rule("IN013", "error", "The file holds no keys", "Write `key: value` lines at its top level.")
-EMPTY_KEY = Rule("IN014", "error", "An empty key", "Write the key before the colon.")
-DUPLICATE = Rule("IN015", "error", "A key stands twice", "Keep one; capitals make no difference.")
-EMPTY = Rule("IN016", "error", "A key without a value", "Write the value, or take the key away.")
-NUMBER = Rule("IN017", "error", "A number with too many digits", "Put it in quotes if it is text.")
-MORE = Rule("IN018", "error", "More findings than are shown", "Correct the ones before this one, then validate again.")
 
 _SCALAR, _MAPPING_END = yaml.ScalarEvent, yaml.MappingEndEvent  # looked up once: they are asked for at every event
 _NEVER = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # C1, separators, bidi, BOM
@@ -54,13 +37,21 @@ _WORDS = {"true": True, "false": False, "null": None}
 _BEGIN = frozenset("-0123456789") | {word[:1] for word in ("", *_WORDS)}  # of what may be more than text
 _NO_KEYS = frozenset({"", "<<"})
 _SAID = (  # what libyaml says -> what it is about, and what to do (where the rule does not say it)
-    ("directive|incompatible YAML", DIRECTIVE, ""),
-    ("tag", TAG, ""),
-    ("anchor|alias", ANCHOR, ""),
-    ("mapping values are not allowed", SYNTAX, "A text that holds `: ` goes in quotes; else check the indentation."),
-    ("cannot start any token", SYNTAX, "Indent with spaces; a text that begins with `@`, `%` or ` goes in quotes."),
-    ("did not find expected key", SYNTAX, "Indent the line like its neighbours."),
-    ("", SYNTAX, ""),
+    ("directive|incompatible YAML", faults.DIRECTIVE, ""),
+    ("tag", faults.TAG, ""),
+    ("anchor|alias", faults.ANCHOR, ""),
+    (
+        "mapping values are not allowed",
+        faults.SYNTAX,
+        "A text that holds `: ` goes in quotes; else check the indentation.",
+    ),
+    (
+        "cannot start any token",
+        faults.SYNTAX,
+        "Indent with spaces; a text that begins with `@`, `%` or ` goes in quotes.",
+    ),
+    ("did not find expected key", faults.SYNTAX, "Indent the line like its neighbours."),
+    ("", faults.SYNTAX, ""),
 )
 
 
@@ -90,7 +81,7 @@ def bounded(findings: Iterable[Finding]) -> list[Finding]:
     """The first 100 findings of a file, and a last one that says so where there are more."""
     shown = list(islice(findings, MAX_FINDINGS + 1))
     if len(shown) > MAX_FINDINGS:
-        shown[-1] = MORE.at(shown[-1].subject, f"{MAX_FINDINGS} are shown; here is the next.", shown[-1].origin)
+        shown[-1] = faults.MORE.at(shown[-1].subject, f"{MAX_FINDINGS} are shown; here is the next.", shown[-1].origin)
     return shown
 
 
@@ -124,17 +115,21 @@ def _at(node: Any) -> tuple[int, int]:
 def _unreadable(file: str, raw: bytes) -> list[Finding]:
     """What keeps bytes from being text at all; nothing else is looked for then."""
     if len(raw) > MAX_BYTES:
-        return [LARGE.at(file, f"It has {len(raw):,} bytes; {MAX_BYTES:,} are allowed.", Origin(file, (), 1, 1))]
+        return [faults.LARGE.at(file, f"It has {len(raw):,} bytes; {MAX_BYTES:,} are allowed.", Origin(file, (), 1, 1))]
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        return [ENCODING.at(file, f"Byte 0x{raw[error.start]:02x} is bad.", _behind(file, raw[: error.start].decode()))]
+        return [
+            faults.ENCODING.at(
+                file, f"Byte 0x{raw[error.start]:02x} is bad.", _behind(file, raw[: error.start].decode())
+            )
+        ]
     if text.startswith("\ufeff"):
-        return [BOM.at(file, "Its first character is U+FEFF.", Origin(file, (), 1, 1))]
+        return [faults.BOM.at(file, "Its first character is U+FEFF.", Origin(file, (), 1, 1))]
     if text.replace("\n", "").isprintable():  # spares nearly all files the search
         return []
     found = islice(_IN_FILE.finditer(text), MAX_FINDINGS + 1)
-    return [CHARACTER.at(file, _named(match[0]), _behind(file, text[: match.start()])) for match in found]
+    return [faults.CHARACTER.at(file, _named(match[0]), _behind(file, text[: match.start()])) for match in found]
 
 
 def _behind(file: str, before: str) -> Origin:
@@ -157,7 +152,7 @@ class _Builder:
     def problem(self, rule: Rule, event: Any, what: str, fix: str = "") -> None:
         origin = Origin(self.file, (), *_at(event))
         self.findings.append(rule.at(self.file, what, origin, fix=fix))
-        if rule in {DEEP, DIRECTIVE} or len(self.findings) > MAX_FINDINGS:
+        if rule in {faults.DEEP, faults.DIRECTIVE} or len(self.findings) > MAX_FINDINGS:
             raise InputError(bounded(self.findings))
 
     def broken(self, error: yaml.MarkedYAMLError) -> None:
@@ -171,14 +166,14 @@ class _Builder:
         _, start = self.next(), self.next()  # the stream begins, the document begins
         top = self.next() or start  # a stream without a document has ended
         if top is not start and (start.version or start.tags):
-            self.problem(DIRECTIVE, start, "It changes how what follows is read.")
+            self.problem(faults.DIRECTIVE, start, "It changes how what follows is read.")
         if type(top) is not yaml.MappingStartEvent:
-            self.problem(TOP, top, "It is empty, or begins with a list or a single value.")
+            self.problem(faults.TOP, top, "It is empty, or begins with a list or a single value.")
             return {}
         data: dict[str, Any] = self.value(top, top, 1)
         self.next()  # the end of the document
         if type(after := self.next()) is yaml.DocumentStartEvent:
-            self.problem(SECOND, after, "Only the first would be read.")
+            self.problem(faults.SECOND, after, "Only the first would be read.")
         return data
 
     def value(self, event: Any, owner: Any, level: int) -> Any:
@@ -189,7 +184,7 @@ class _Builder:
         if type(event) is yaml.AliasEvent:
             return None
         if level > MAX_LEVELS:
-            self.problem(DEEP, event, f"This is level {level}; {MAX_LEVELS} are allowed.")
+            self.problem(faults.DEEP, event, f"This is level {level}; {MAX_LEVELS} are allowed.")
         return self.mapping(level) if type(event) is yaml.MappingStartEvent else self.sequence(level)
 
     def mapping(self, level: int) -> dict[str, Any]:
@@ -211,16 +206,16 @@ class _Builder:
     def key(self, event: Any, seen: dict[str, Any], level: int) -> str:
         """The key as written. `seen` maps the keys of its mapping, in lower case, to the events they came in."""
         if type(event) is not _SCALAR:
-            self.problem(COMPLEX, event, "Keys are single words or addresses.")
+            self.problem(faults.COMPLEX, event, "Keys are single words or addresses.")
             self.value(event, event, level + 1)
             return ""
         text: str = event.value
         if event.anchor is not None or event.tag is not None or not text.isprintable():
             self.plain(event)
         if (first := seen.setdefault(text.lower(), event)) is not event:
-            self.problem(DUPLICATE, event, f"`{text}` stands in line {first.start_mark.line + 1} already.")
+            self.problem(faults.DUPLICATE, event, f"`{text}` stands in line {first.start_mark.line + 1} already.")
         if text in _NO_KEYS:
-            self.problem(MERGE if text else EMPTY_KEY, event, "Each key is written out where it holds.")
+            self.problem(faults.MERGE if text else faults.EMPTY_KEY, event, "Each key is written out where it holds.")
         return text
 
     def scalar(self, event: Any, owner: Any) -> str | int | bool | None:
@@ -232,19 +227,19 @@ class _Builder:
         if text in _WORDS:
             return _WORDS[text]
         if text == "":
-            self.problem(EMPTY, owner, f"Nothing follows `{getattr(owner, 'value', '')}`.")
+            self.problem(faults.EMPTY, owner, f"Nothing follows `{getattr(owner, 'value', '')}`.")
         elif _WHOLE.fullmatch(text):
             if len(text.lstrip("-")) <= MAX_DIGITS:
                 return int(text)
-            self.problem(NUMBER, event, f"It has more than {MAX_DIGITS} digits.")
+            self.problem(faults.NUMBER, event, f"It has more than {MAX_DIGITS} digits.")
         return text
 
     def plain(self, event: Any) -> None:
         """Nothing but what is seen: no anchor, no tag, no character without a shape."""
         if event.anchor is not None:
-            self.problem(ANCHOR, event, f"`{event.anchor}` makes a value depend on another place of the file.")
+            self.problem(faults.ANCHOR, event, f"`{event.anchor}` makes a value depend on another place of the file.")
         elif event.tag is not None:
-            self.problem(TAG, event, f"`{event.tag}` says how the value is read.")
+            self.problem(faults.TAG, event, f"`{event.tag}` says how the value is read.")
         elif type(event) is yaml.ScalarEvent and not event.value.isprintable():
             for match in _IN_VALUE.finditer(event.value):
-                self.problem(CHARACTER, event, _named(match[0]))
+                self.problem(faults.CHARACTER, event, _named(match[0]))

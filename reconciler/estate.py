@@ -15,10 +15,11 @@ from reconciler import agency as agency_file
 from reconciler import documents, suffixes, tables, tenant_files
 from reconciler.agency import Agency
 from reconciler.checks import declared, dns, domains, mail, people, resets, roles
-from reconciler.compile import TWO_TENANTS, Compiled, compile_tenant
+from reconciler.compile import Compiled, compile_tenant
 from reconciler.errors import InputError
+from reconciler.estate_rules import NO_CANARY, NO_ESTATE, NO_SIGNERS, TWO_TENANTS
 from reconciler.files import Files
-from reconciler.findings import Finding, Origin, Rule, accepted
+from reconciler.findings import Finding, Origin, accepted
 from reconciler.history import Repository
 from reconciler.providers import _settings as settings
 from reconciler.signing import Signers
@@ -32,16 +33,6 @@ if TYPE_CHECKING:
 
     from reconciler.documents import Document
 
-NO_ESTATE = Rule(
-    "IN304", "error", "Not an estate", "Make one with `reconciler init DIR`, or name its folder with --estate."
-)
-NO_CANARY = Rule(
-    "IN235", "warning", "No such canary", "Correct the name under `rollout`: without it nobody goes first."
-)
-
-NO_SIGNERS = Rule(
-    "IN237", "error", "No file of allowed signers", "Commit it, or correct `allowed_signers`: a path inside the estate."
-)
 
 _DOMAIN = re.compile(r"tenants/([^/]+)/domains/([^/]+)\.yaml")
 _TEMPLATE = re.compile(r"domain-templates/(?P<name>[^/]+/[1-9][0-9]*)\.yaml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reconciler.schema import PASSWORD
+from reconciler.faults import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

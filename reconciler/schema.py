@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler import faults
 from reconciler.documents import MAX_FINDINGS, Document, bounded, locate
 from reconciler.findings import Finding, Origin, Rule
 
@@ -30,21 +31,6 @@ Keys = tuple[str | int, ...]
 
 NAMES = ("reconciler", "control", "tenant", "domain", "dns", "template")
 
-UNKNOWN = Rule("IN020", "error", "An unknown key", "Correct it, or take it away.")
-MISSING = Rule("IN021", "error", "A key is missing", "Write it here.")
-TYPE = Rule("IN022", "error", "A value of the wrong type", "Write one of the right type.")
-CHOICE = Rule("IN023", "error", "Not one of the values to choose from", "Write one of them.")
-FORM = Rule("IN024", "error", "A value of the wrong form", "Write it in that form.")
-BOUND = Rule("IN025", "error", "Too little or too much", "Write more, or less.")
-NO_DAY = Rule("IN026", "error", "A day that no calendar has", "Write one that exists.")
-PASSWORD = Rule(
-    "IN027",
-    "error",
-    "A password in a file",
-    "Take the key away, and change that password: Git keeps what was committed once. The owner of a mailbox sets its "
-    "password; what a provider needs stands in reconciler.yaml as `{env: NAME}` or `{file: NAME}`.",
-)
-ZONE_TYPE = Rule("IN028", "error", "NS and SOA are not managed", "Ask whoever runs the zone to change it.")
 
 _KINDS = {
     "string": "text",
@@ -100,7 +86,7 @@ def _finding(document: Document, problem: _Problem) -> Finding:
 
 def _problems(document: Document, schema_name: str) -> Iterator[_Problem]:
     secret = set() if schema_name == "reconciler" else _passwords(document)
-    yield from (_Problem(PASSWORD, path, "Whoever can read the repository can read it.") for path in secret)
+    yield from (_Problem(faults.PASSWORD, path, "Whoever can read the repository can read it.") for path in secret)
     if not _quick(schema_name).is_valid(document.data):
         for error in _thorough(schema_name).iter_errors(document.data):
             yield from (problem for problem in _explained(error) if problem.path not in secret)
@@ -166,14 +152,14 @@ def _unknown(no: _Verdict) -> Iterator[_Problem]:
     for key in no.value:
         if key not in known:
             what = f"`{_short(key)}` is not known here{_nearest(key, known)}"
-            yield _Problem(UNKNOWN, (*no.path, key), what, f"{UNKNOWN.fix} Known are {listed}.")
+            yield _Problem(faults.UNKNOWN, (*no.path, key), what, f"{faults.UNKNOWN.fix} Known are {listed}.")
 
 
 def _missing(no: _Verdict) -> Iterator[_Problem]:
     for key in no.rule:
         if key not in no.value:
             why = no.schema.get("properties", {}).get(key, no.schema).get("description", "")
-            yield _Problem(MISSING, no.path, f"`{key}` is missing. {why}".rstrip())
+            yield _Problem(faults.MISSING, no.path, f"`{key}` is missing. {why}".rstrip())
 
 
 def _type(no: _Verdict) -> Iterator[_Problem]:
@@ -184,37 +170,37 @@ def _type(no: _Verdict) -> Iterator[_Problem]:
         words = no.schema["description"]
     elif "string" in allowed and not isinstance(no.value, (dict, list)):
         fix = "Put it in quotes if it is text."
-    yield _Problem(TYPE, no.path, f"{_subject(no.path)} is {_shown(no.value)} and must be {words}.", fix)
+    yield _Problem(faults.TYPE, no.path, f"{_subject(no.path)} is {_shown(no.value)} and must be {words}.", fix)
 
 
 def _choice(no: _Verdict) -> Iterator[_Problem]:
     values = [str(value) for value in no.rule]
     if "TXT" in values and no.value in ("NS", "SOA"):
-        yield _Problem(ZONE_TYPE, no.path, f"`{no.value}` belongs to the zone itself, not to one domain's mail.")
+        yield _Problem(faults.ZONE_TYPE, no.path, f"`{no.value}` belongs to the zone itself, not to one domain's mail.")
         return
     listed = ", ".join(f"`{value}`" for value in values)
     what = f"{_subject(no.path)} is {_shown(no.value)} and must be one of {listed}"
     if no.value in values:
-        yield _Problem(CHOICE, no.path, f"{what}, a number.", "Write it without quotes.")
+        yield _Problem(faults.CHOICE, no.path, f"{what}, a number.", "Write it without quotes.")
     else:
-        yield _Problem(CHOICE, no.path, what + _nearest(no.value, values))
+        yield _Problem(faults.CHOICE, no.path, what + _nearest(no.value, values))
 
 
 def _form(no: _Verdict) -> Iterator[_Problem]:
-    yield _Problem(FORM, no.path, f"{_shown(no.value)} is not {no.schema['description']}.")
+    yield _Problem(faults.FORM, no.path, f"{_shown(no.value)} is not {no.schema['description']}.")
 
 
 def _day(no: _Verdict) -> Iterator[_Problem]:
     if re.search(no.schema["pattern"], no.value):  # else its form is wrong, which is said already
-        yield _Problem(NO_DAY, no.path, f"There is no {_shown(no.value)}.")
+        yield _Problem(faults.NO_DAY, no.path, f"There is no {_shown(no.value)}.")
 
 
 def _both(no: _Verdict) -> Iterator[_Problem]:
-    yield _Problem(FORM, no.path, f"It must have {no.rule['description']}.", "Take one away.")
+    yield _Problem(faults.FORM, no.path, f"It must have {no.rule['description']}.", "Take one away.")
 
 
 def _bound(no: _Verdict) -> Iterator[_Problem]:
-    yield _Problem(BOUND, no.path, f"{_subject(no.path)} {_BOUNDS[no.keyword].format(no.rule)}.")
+    yield _Problem(faults.BOUND, no.path, f"{_subject(no.path)} {_BOUNDS[no.keyword].format(no.rule)}.")
 
 
 _EXPLAIN: dict[str, Callable[[_Verdict], Iterator[_Problem]]] = {

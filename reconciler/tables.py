@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from reconciler.agency import Agency
     from reconciler.findings import Finding
 
-NO_TIME_ZONE = Rule("IN307", "error", "Not a time zone", "Write a name such as Europe/Berlin, or UTC.")
+NO_TIME_ZONE = Rule(
+    "IN307",
+    "error",
+    "Not a time zone",
+    "Write a name such as Europe/Berlin, or UTC.",
+    why="Days begin and end by it: a forward would end, and a freeze begin, hours too early or too late.",
+)
 
 
 def check(agency: Agency) -> Iterator[Finding]:

@@ -14,31 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import mta_sts
 from reconciler.checks.declared import FILE_NAME
-from reconciler.compile import NO_TEMPLATE, TemplateError
-from reconciler.findings import Origin, Rule, did_you_mean
+from reconciler.compile import TemplateError
+from reconciler.estate_rules import EXPRESSION, NO_TEMPLATE, PARAMETER, UNDEFINED
+from reconciler.findings import Origin, did_you_mean
 from reconciler.kinds.site import Baseline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.documents import Document
-    from reconciler.findings import Finding
+    from reconciler.findings import Finding, Rule
 
-EXPRESSION = Rule(
-    "IN230",
-    "error",
-    "Expression not allowed in a template",
-    "Use names, attributes, constants and the filters join, default, lower, upper.",
-)
-UNDEFINED = Rule(
-    "IN231",
-    "error",
-    "Template cannot be filled in",
-    "Say the missing parameter under `with`, or the missing fact under `servers`.",
-)
-PARAMETER = Rule(
-    "IN232", "error", "Not a value for this parameter", "See the template's `parameters` for what it takes."
-)
 
 FILTERS = frozenset({"join", "default", "lower", "upper"})
 MAX_SOURCE = 1000  # characters a text with expressions may have

@@ -55,7 +55,7 @@ CORE = (
     {"effects"},
     {"changes"},
     {"answers", "model", "canonical", "tags"},
-    {"errors"},
+    {"errors", "estate_rules", "faults"},
     {"findings"},
     {"__init__"},
 )
