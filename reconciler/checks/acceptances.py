@@ -14,10 +14,18 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
 
 EXPIRED = Rule(
-    "IN238", "warning", "An acceptance has expired", "Take the line out, or give it another day if it shall hold on."
+    "IN238",
+    "warning",
+    "An acceptance has expired",
+    "Take the line out, or give it another day if it shall hold on.",
+    why="It lifts nothing any more: what somebody agreed to until that day is refused, or drift, again.",
 )
 USELESS = Rule(
-    "PL225", "info", "An acceptance lifts nothing", "Take the line out, unless it is there for a change to come."
+    "PL225",
+    "info",
+    "An acceptance lifts nothing",
+    "Take the line out, unless it is there for a change to come.",
+    why="It is a hole left open: the next finding of that code and subject passes, and nobody is asked.",
 )
 
 

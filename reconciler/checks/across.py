@@ -30,6 +30,7 @@ ACROSS = Rule(
     "error",
     "Points into another tenant",
     "Keep targets and members inside the tenant, or `accept` it in both control.yaml files by code and subject.",
+    why="One client would read another's mail, or wait for mail that ends when the other one leaves.",
 )
 
 

@@ -17,23 +17,56 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
 
 STILL_THERE = Rule(
-    "IN239", "error", "A tenant cannot have had this name", "Move all of the old folder, or take `renamed_from` out."
+    "IN239",
+    "error",
+    "A tenant cannot have had this name",
+    "Move all of the old folder, or take `renamed_from` out.",
+    why="Its ledger would go to the new name while the old one still declares mailboxes: nobody could say "
+    "whose they are.",
 )
 KEEP_COPY = Rule(
-    "IN215", "error", "Forward on a mailbox's own name", "Say `keep_copy: true` or `keep_copy: false` there."
+    "IN215",
+    "error",
+    "Forward on a mailbox's own name",
+    "Say `keep_copy: true` or `keep_copy: false` there.",
+    why="Guessed wrong, the mailbox its owner reads stays empty, or mail that should have left is kept.",
 )
-NO_COPY = Rule("IN216", "error", "`keep_copy` without a mailbox", "Take `keep_copy` out, or declare the mailbox.")
+NO_COPY = Rule(
+    "IN216",
+    "error",
+    "`keep_copy` without a mailbox",
+    "Take `keep_copy` out, or declare the mailbox.",
+    why="Whoever wrote it counts on a copy that stays here, and there is none: the mail leaves for good.",
+)
 FILE_NAME = Rule(
-    "IN201", "error", "File name and content differ", "Name file and folder like the id inside (A-labels)."
+    "IN201",
+    "error",
+    "File name and content differ",
+    "Name file and folder like the id inside (A-labels).",
+    why="Who may approve goes by the path: with a file called otherwise, somebody changes what is another "
+    "one's to approve.",
 )
 NO_DOMAIN = Rule(
-    "IN209", "error", "DNS file without a domain file", "Add domains/<domain>.yaml: it says who owns the domain."
+    "IN209",
+    "error",
+    "DNS file without a domain file",
+    "Add domains/<domain>.yaml: it says who owns the domain.",
+    why="Records would be published for a domain that nobody owns: nobody could be asked whether they may go.",
 )
 TWIN_ADDRESS = Rule(
-    "IN228", "error", "An alias domain has no addresses of its own", "Declare them in the domain it is an alias of."
+    "IN228",
+    "error",
+    "An alias domain has no addresses of its own",
+    "Declare them in the domain it is an alias of.",
+    why="Every address of the other domain answers here already: which of two mailboxes gets the mail would "
+    "be up to the server.",
 )
 NO_TENANT = Rule(
-    "IN219", "error", "Tenant without a tenant.yaml", "Add tenants/<tenant>/tenant.yaml with `tenant` and `name`."
+    "IN219",
+    "error",
+    "Tenant without a tenant.yaml",
+    "Add tenants/<tenant>/tenant.yaml with `tenant` and `name`.",
+    why="Nobody could say whose domains these are and whom to call, and no owner in them could be looked up.",
 )
 
 

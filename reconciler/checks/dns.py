@@ -23,9 +23,14 @@ NULL_MX = Rule(
     "error",
     "Addresses on a domain that takes no mail",
     "Declare a real MX, or take the addresses out (RFC 7505).",
+    why="`0 .` tells senders that nothing is accepted here: every mailbox and alias of the domain stays empty.",
 )
 NOT_ITS_OWN = Rule(
-    "DN002", "error", "A record at another domain's name", "Write it in that domain's own file under dns/."
+    "DN002",
+    "error",
+    "A record at another domain's name",
+    "Write it in that domain's own file under dns/.",
+    why="The name is the other domain's to fill: whoever may change this file could lead that one's mail away.",
 )
 
 

@@ -24,14 +24,33 @@ if TYPE_CHECKING:
 
 _ACCEPT = "If it is meant, accept it by its number: an `accept` entry with this code and subject and `up_to` in {}."
 _HERE = _ACCEPT.format("control.yaml (reconciler.yaml for a tenant that is gone)")
-REMOVALS = Rule("PL101", "error", "More would be taken away than one run may", _HERE)
-PURGES = Rule("PL102", "error", "More would be purged than one run may", _HERE)
-PER_RUN = Rule("PL103", "error", "All tenants together would lose too much", _ACCEPT.format("reconciler.yaml"))
+REMOVALS = Rule(
+    "PL101",
+    "error",
+    "More would be taken away than one run may",
+    _HERE,
+    why="A file cut short or a slip of a script takes many mailboxes at once, and a client's staff cannot log in.",
+)
+PURGES = Rule(
+    "PL102",
+    "error",
+    "More would be purged than one run may",
+    _HERE,
+    why="A purge deletes mail for good: only a backup brings it back.",
+)
+PER_RUN = Rule(
+    "PL103",
+    "error",
+    "All tenants together would lose too much",
+    _ACCEPT.format("reconciler.yaml"),
+    why="A slip in a shared file takes a little of every client, below each one's limit, and much of all together.",
+)
 FAN_OUT = Rule(
     "PL104",
     "error",
     "An edit for all reaches too many domains at once",
     "Say `rollout` in reconciler.yaml, so that canaries go first. " + _ACCEPT.format("reconciler.yaml"),
+    why="A mistake in a template, server or provider would break all clients' mail in the same minute.",
 )
 
 _UNNAMED = {"count": 2, "share": "10%"}  # of a kind that `limits` does not name

@@ -24,28 +24,42 @@ DRIFT = Rule(
     "warning",
     "Changed outside Git",
     "Write the live value into the YAML, or put Git's back: `reconciler apply --enforce ADDRESS`.",
+    why="Somebody changed a server past every review, an intruder perhaps; what Git says is not what clients have.",
 )
 OCCUPIED = Rule(
     "PL208",
     "error",
     "The place is taken by something unmanaged",
     "Declare it in the YAML as it is, or remove it by hand; then plan again.",
+    why="Mail may depend on what is there: ours would replace it, or two would answer for one name.",
 )
 UNSUPPORTED = Rule(
-    "PL211", "error", "The provider cannot store this", "Take it out of the YAML, or use another provider."
+    "PL211",
+    "error",
+    "The provider cannot store this",
+    "Take it out of the YAML, or use another provider.",
+    why="The server would refuse it in the middle of an apply, or keep something else than was reviewed.",
 )
-CAUTION = Rule("PL214", "warning", "Worth knowing before this is applied", "")
+CAUTION = Rule(
+    "PL214",
+    "warning",
+    "Worth knowing before this is applied",
+    "",
+    why="The provider does more here, or less, than the change itself shows.",
+)
 MIGRATION = Rule(
     "PL217",
     "error",
     "What keeps mail would change its provider",
     "Leave it where it is; moving kept data is not planned by this version.",
+    why="The mailbox would begin empty on the new server, and its mail stay behind on the old one.",
 )
 ANOTHER_PERSON = Rule(
     "PL220",
     "error",
     "A kept mailbox would go to another person",
     "Choose another name, or wait until it is purged. An alias or a forward may take the name.",
+    why="The new person would read the old one's mail, and the old one's password would still open it.",
 )
 
 

@@ -19,10 +19,34 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
 
 _ACCEPT = "Put the file back, or accept it: an `accept` entry with this code and subject in {}."
-DOMAIN_GONE = Rule("PL210", "error", "A whole domain would be taken out", _ACCEPT.format("control.yaml"))
-TENANT_GONE = Rule("PL213", "error", "A whole tenant would be taken out", _ACCEPT.format("reconciler.yaml"))
-LAST_BOX = Rule("PL215", "error", "A domain's last active mailbox would go", _ACCEPT.format("control.yaml"))
-LAST_MX = Rule("PL219", "error", "A domain's MX would go", _ACCEPT.format("control.yaml"))
+DOMAIN_GONE = Rule(
+    "PL210",
+    "error",
+    "A whole domain would be taken out",
+    _ACCEPT.format("control.yaml"),
+    why="A file deleted by mistake would close every mailbox of the domain and end its mail.",
+)
+TENANT_GONE = Rule(
+    "PL213",
+    "error",
+    "A whole tenant would be taken out",
+    _ACCEPT.format("reconciler.yaml"),
+    why="A folder lost in a merge would silence a client: every mailbox closed, every record gone.",
+)
+LAST_BOX = Rule(
+    "PL215",
+    "error",
+    "A domain's last active mailbox would go",
+    _ACCEPT.format("control.yaml"),
+    why="Nobody of that domain could read mail any more.",
+)
+LAST_MX = Rule(
+    "PL219",
+    "error",
+    "A domain's MX would go",
+    _ACCEPT.format("control.yaml"),
+    why="Senders would turn to the domain's web server or give up: mail bounces although every mailbox is there.",
+)
 
 
 def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:

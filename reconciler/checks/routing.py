@@ -31,17 +31,29 @@ OUTSIDE = Rule(
     "error",
     "An alias leaves the estate",
     "Write it under `forwards`, with owner, reason, approver and end date.",
+    why="Mail leaves for a system that none of us runs, with nobody who answers for it and no day on which it ends.",
 )
 TWIN = Rule(
     "IN218",
     "error",
     "Not a domain this one can be an alias of",
     "Name a domain of the same tenant that is no alias domain itself.",
+    why="Such a domain answers with the other one's addresses: with nothing behind it, all mail to it bounces.",
 )
-NO_KEY = Rule("IN227", "error", "Signs with a key that is not declared", "Add the selector under `dkim: {keys: …}`.")
+NO_KEY = Rule(
+    "IN227",
+    "error",
+    "Signs with a key that is not declared",
+    "Add the selector under `dkim: {keys: …}`.",
+    why="The signer finds no key under that name: mail leaves unsigned, or not at all.",
+)
 _MAY_LEAVE = (("forwards",), ("catch_all",))  # of a catch-all `flow` says it, however it leaves
 NO_READER = Rule(
-    "RT005", "error", "A member that cannot log in", "Members of a shared mailbox are mailboxes of people."
+    "RT005",
+    "error",
+    "A member that cannot log in",
+    "Members of a shared mailbox are mailboxes of people.",
+    why="Rights on a shared mailbox are given to logins: this gives nobody access, and mail there may go unread.",
 )
 
 
