@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from reconciler.kinds.site import Site
     from reconciler.model import State
 
-BOTH = Rule("IN234", "error", "Declared, and named as one that must not exist", "Take one of the two out.")
+BOTH = Rule(
+    "IN234",
+    "error",
+    "Declared, and named as one that must not exist",
+    "Take one of the two out.",
+    why="One line would make it and the other take it away, run after run.",
+)
 
 
 def named_absent(site: Site, state: State) -> tuple[set[Address], dict[Address, frozenset[str]]]:

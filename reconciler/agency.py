@@ -17,18 +17,56 @@ if TYPE_CHECKING:
 FILE = "reconciler.yaml"
 
 TOO_EARLY = Rule(
-    "IN221", "warning", "Accepted, but not acted on yet", "This version does not act on the key; do not rely on it."
+    "IN221",
+    "warning",
+    "Accepted, but not acted on yet",
+    "This version does not act on the key; do not rely on it.",
+    why="Whoever wrote it counts on something that does not happen.",
 )
 SAME_SYSTEM = Rule(
-    "IN217", "error", "Two providers are one system", "Keep one of them; two would undo each other's work."
+    "IN217",
+    "error",
+    "Two providers are one system",
+    "Keep one of them; two would undo each other's work.",
+    why="Each would meet what the other made as something foreign, and one would remove what the other declares.",
 )
-NO_RENAME = Rule("IN236", "error", "A provider cannot have had this name", "Correct `renamed_from`, or take it out.")
-ONE_SPACE = Rule("IN222", "error", "An id stands for two", "People and teams share one space of ids; rename one.")
+NO_RENAME = Rule(
+    "IN236",
+    "error",
+    "A provider cannot have had this name",
+    "Correct `renamed_from`, or take it out.",
+    why="The ledger would follow the wrong name: mailboxes of one server would be looked for at another, and "
+    "not found.",
+)
+ONE_SPACE = Rule(
+    "IN222",
+    "error",
+    "An id stands for two",
+    "People and teams share one space of ids; rename one.",
+    why="An approval would be somebody else's than meant: that of a team instead of a person's, or the other "
+    "way round.",
+)
 UNKNOWN_MEMBER = Rule(
-    "IN205", "error", "Not a person or team we know", "Add it to `people` or `teams`, or correct the id."
+    "IN205",
+    "error",
+    "Not a person or team we know",
+    "Add it to `people` or `teams`, or correct the id.",
+    why="After a typo nobody answers for what is owned or approved: a mailbox would have no one to ask.",
 )
-UNKNOWN_DEFAULT = Rule("IN208", "error", "Provider is not defined", "Add it under `providers`, or correct the name.")
-UNKNOWN_SERVER = Rule("IN207", "error", "Server is not defined", "Add it under `servers`, or correct the name.")
+UNKNOWN_DEFAULT = Rule(
+    "IN208",
+    "error",
+    "Provider is not defined",
+    "Add it under `providers`, or correct the name.",
+    why="Nothing there could be compared or made: mailboxes that are declared would not exist.",
+)
+UNKNOWN_SERVER = Rule(
+    "IN207",
+    "error",
+    "Server is not defined",
+    "Add it under `servers`, or correct the name.",
+    why="MX and SPF come from the server's facts: without them the domain's mail would go nowhere.",
+)
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,18 @@ if TYPE_CHECKING:
     from reconciler.model import Address, Entry, Resource, State, Value
 
 UNFINISHED = Rule(
-    "PL302", "warning", "A run did not say what came of it", "Apply again: what is left of it is made, and noted."
+    "PL302",
+    "warning",
+    "A run did not say what came of it",
+    "Apply again: what is left of it is made, and noted.",
+    why="Some of its changes may be made and others not: until somebody looks, nobody knows what is live.",
 )
 UNCLEAR = Rule(
     "PL303",
     "error",
     "Half of an unfinished run's change is there",
     "Look at it. Leave it declared, or accept that it goes: an `accept` entry with this code and subject.",
+    why="Somebody may have used it since, or changed it by hand: removed now, their mail could be lost.",
 )
 
 

@@ -34,21 +34,30 @@ TAKEOVER = Rule(
     "error",
     "Something that was not ours would be changed",
     "Write the live values into the YAML, or accept the takeover: an `accept` entry with this code and subject.",
+    why="Somebody made it for a reason that Git does not know: a forward or an SPF sender would be lost "
+    "without a trace.",
 )
 CONFLICT = Rule(
     "PL205",
     "warning",
     "Changed in Git and by hand",
     "Git wins when this is applied; check that the hand-made value may go.",
+    why="It was changed by hand for a reason, perhaps in an emergency, and this would undo it.",
 )
 CANNOT = Rule(
     "PL206",
     "error",
     "Git's change cannot be made",
     "It was removed by hand. Take it out of the YAML (the ledger forgets it), then declare it again: it is made anew.",
+    why="Somebody took it away, perhaps on purpose: making it anew would bring back access, and a mailbox "
+    "without its mail.",
 )
 IMMUTABLE = Rule(
-    "PL207", "error", "This cannot be changed in place", "Declare a new one beside it, and remove the old one later."
+    "PL207",
+    "error",
+    "This cannot be changed in place",
+    "Declare a new one beside it, and remove the old one later.",
+    why="A key changed under its name breaks every signature made with the old one: receivers reject mail on its way.",
 )
 
 

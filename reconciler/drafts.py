@@ -33,20 +33,30 @@ REWRITTEN = Rule(
     "error",
     "The ledger's history was rewritten",
     "Find out who did it and restore its ref from another clone; or, to take it as it is, delete the ref here.",
+    why="Whoever rewrites it decides what counts as ours, and so what is overwritten or removed.",
 )
 AT_WORK = Rule(
     "PL308",
     "warning",
     "Somebody is at work on it",
     "Wait for it, `apply --wait SECONDS` does. If it will not come back, break its lock: `reconciler unlock`.",
+    why="Two runs would write the same mailboxes, and what is planned now may not hold when the other one is done.",
 )
 UNSIGNED = Rule(
     "PL309",
     "error",
     "Nobody who may has signed for the ledger",
     "Find out who wrote it and restore its ref; or, if it is sound, sign it (docs/reference/files.md, `ledger`).",
+    why="It may be from somebody who can push and may not apply, and it decides what is overwritten or removed.",
 )
-NO_LEDGER = Rule("PL301", "error", "The ledger cannot be read", "Restore the ref from a backup or another clone.")
+NO_LEDGER = Rule(
+    "PL301",
+    "error",
+    "The ledger cannot be read",
+    "Restore the ref from a backup or another clone.",
+    why="Without it nobody knows what was ours: a change by hand cannot be told from one of Git's, nor a "
+    "leftover from a stranger's.",
+)
 
 
 def plan_some(session: Session, names: Sequence[str]) -> list[tuple[Left, TenantPlan]]:

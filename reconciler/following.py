@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from reconciler.model import Resource
 
 FOLLOWS = Rule(
-    "PL223", "info", "A provider has another name", "Nothing is written to it; the next apply notes the name."
+    "PL223",
+    "info",
+    "A provider has another name",
+    "Nothing is written to it; the next apply notes the name.",
+    why="From now on all that the ledger has is looked for under the new name: at another system it would not "
+    "be found.",
 )
 
 Names = dict[str, str]

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from reconciler.session import Session
 
 ALONE = Rule(
-    "PL224", "error", "A move between tenants names one of the two", "Name both: `--tenant` for the one and the other."
+    "PL224",
+    "error",
+    "A move between tenants names one of the two",
+    "Name both: `--tenant` for the one and the other.",
+    why="The other one's ledger would not move along: the domain would be in both, or in none.",
 )
 
 

@@ -27,9 +27,22 @@ NO_REPOSITORY = Rule(
     "error",
     "Not a Git repository",
     "Run `git init` here and commit the estate, or name its folder with --estate.",
+    why="What is applied is a commit, which can be reviewed and taken back; without Git there is neither.",
 )
-NO_COMMIT = Rule("IN302", "error", "No such commit", "Commit the estate first, or correct the name after --rev.")
-NO_FOLDER = Rule("IN303", "error", "No such folder", "Name the estate's folder with --estate.")
+NO_COMMIT = Rule(
+    "IN302",
+    "error",
+    "No such commit",
+    "Commit the estate first, or correct the name after --rev.",
+    why="With a guess in its place, another state than the one that was reviewed would be applied.",
+)
+NO_FOLDER = Rule(
+    "IN303",
+    "error",
+    "No such folder",
+    "Name the estate's folder with --estate.",
+    why="Nothing is read: a nightly run with that path looks after no client until it is corrected.",
+)
 
 UNBORN = "0" * 40
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")

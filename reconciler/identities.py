@@ -35,9 +35,15 @@ OTHER_SYSTEM = Rule(
     "If it is the wrong place, or a disk is not mounted, put that right. If it is the same system, rebuilt, apply with"
     " `--enforce all`: what is missing is made again. If it is another system, write `released: {PROVIDER: REASON}` in"
     " reconciler.yaml: the ledger lets go of what it has there.",
+    why="An empty or wrong server looks as if all had been deleted by hand: the ledger would forget every "
+    "mailbox there.",
 )
 LINGERING = Rule(
-    "PL307", "warning", "`released` has done its work", "Take it out: it would let go of the next system's things too."
+    "PL307",
+    "warning",
+    "`released` has done its work",
+    "Take it out: it would let go of the next system's things too.",
+    why="With the line still there, the next wrong path or empty disk would be let go of instead of refused.",
 )
 _UNKNOWN = ProviderError("another system stands behind this name")
 

@@ -33,6 +33,8 @@ CYCLE = Rule(
     "error",
     "These changes wait for each other",
     "Make it in two merges: first take one of the references out, then the rest.",
+    why="In any order something would point to what is not there yet, or not any more, and mail would bounce "
+    "meanwhile.",
 )
 
 Key = tuple[str, str]

@@ -30,6 +30,7 @@ BACK = Rule(
     "warning",
     "A freeze does not hold what is put back",
     "Look whether this is what shall come back; whatever else is frozen waits.",
+    why="Servers are written while everybody counts on nothing happening, and perhaps nobody is there to look.",
 )
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -33,16 +33,22 @@ DROPPED = Rule(
     "error",
     "A move between tenants would drop something",
     "Move the domain as it is, apply, and take things out in the next merge.",
+    why="It would be in nobody's ledger: a mailbox or a key that goes on working and that nobody looks after.",
 )
 NO_PROVIDER = Rule(
     "PL218",
     "error",
     "The ledger names a provider that is not configured",
     "Add it back under `providers` in reconciler.yaml.",
+    why="What was made there is neither read nor changed: mailboxes go on that nobody looks after.",
 )
 
 FIRST = Rule(
-    "PL209", "info", "First plan of this tenant", "The ledger is empty: equal things are adopted, nothing is removed."
+    "PL209",
+    "info",
+    "First plan of this tenant",
+    "The ledger is empty: equal things are adopted, nothing is removed.",
+    why="What was ours is not known yet: what Git has left out until now stays live, and somebody must find it.",
 )
 
 

@@ -22,12 +22,20 @@ if TYPE_CHECKING:
     from reconciler.model import Address, Entry, Resource, State
     from reconciler.thing import Outcome, Thing
 
-RENAME = Rule("PL212", "error", "This rename cannot be made", "Name the one it is in the ledger, or take the line out.")
+RENAME = Rule(
+    "PL212",
+    "error",
+    "This rename cannot be made",
+    "Name the one it is in the ledger, or take the line out.",
+    why="Guessed wrong, somebody gets another person's mailbox, or an empty one while the mail lies under the "
+    "old name.",
+)
 DONE = Rule(
     "PL222",
     "info",
     "Renamed already",
     "Take `renamed_from` out once you would not revert the change any more: a revert then makes a new mailbox.",
+    why="As long as the line stands, a revert gives the mailbox its old name back, with its mail.",
 )
 
 

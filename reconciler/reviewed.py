@@ -13,7 +13,13 @@ from reconciler.permit import digest_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-NOT_A_PLAN = Rule("IN308", "error", "Not a plan that was reviewed", "Give the file that `plan --format json` wrote.")
+NOT_A_PLAN = Rule(
+    "IN308",
+    "error",
+    "Not a plan that was reviewed",
+    "Give the file that `plan --format json` wrote.",
+    why="An edited or foreign file would have changes made that nobody reviewed.",
+)
 
 Reviewed = dict[str, Any]
 

@@ -29,9 +29,20 @@ CHUNK = 40  # tenants read, compared and applied together: enough to save round 
 PARALLEL_TENANTS = 100  # below, starting worker processes costs more than it saves
 
 NO_REMOTE = Rule(
-    "PL305", "warning", "Planned from the ledger as it was seen last", "Nothing is applied until its remote answers."
+    "PL305",
+    "warning",
+    "Planned from the ledger as it was seen last",
+    "Nothing is applied until its remote answers.",
+    why="Another run may have written since: what this plan shows may be done already, or undone.",
 )
-NO_SUCH_TENANT = Rule("IN305", "error", "No such tenant", "See the folders under tenants/.")
+NO_SUCH_TENANT = Rule(
+    "IN305",
+    "error",
+    "No such tenant",
+    "See the folders under tenants/.",
+    why="A misspelled name must not pass for a tenant with nothing to do: its change would wait, and "
+    "everybody think it is made.",
+)
 
 _ANSWERS, _NONE = "the ledger's remote answers", "the ledger has no remote"
 

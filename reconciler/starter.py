@@ -13,7 +13,13 @@ from reconciler.schema import shipped
 if TYPE_CHECKING:
     from pathlib import Path
 
-NOT_EMPTY = Rule("IN306", "error", "The folder is not empty", "Name a new folder, or an empty one.")
+NOT_EMPTY = Rule(
+    "IN306",
+    "error",
+    "The folder is not empty",
+    "Name a new folder, or an empty one.",
+    why="Files that are there would be overwritten, or one client's data get into another repository.",
+)
 
 _AGENCY = """\
 # The agency's file: where mail and DNS live, who works here, what holds where a client says nothing.

@@ -17,14 +17,28 @@ if TYPE_CHECKING:
     from reconciler.documents import Document
     from reconciler.tree import File
 
-LINK = Rule("IN220", "error", "Not a regular file", "Commit the file itself; links and submodules are not followed.")
+LINK = Rule(
+    "IN220",
+    "error",
+    "Not a regular file",
+    "Commit the file itself; links and submodules are not followed.",
+    why="A link leads out of what was reviewed: whoever may change its target would change a client's mail.",
+)
 STRAY = Rule(
     "IN223",
     "error",
     "This file has no meaning here",
     "See docs/reference/files.md for the places; move it or give it another suffix.",
+    why="Nothing in it is read: mailboxes written there are never made, and their author thinks they are.",
 )
-TENANT_ID = Rule("IN224", "error", "Not a tenant id", "Use lower-case letters, digits and hyphens, at most 63.")
+TENANT_ID = Rule(
+    "IN224",
+    "error",
+    "Not a tenant id",
+    "Use lower-case letters, digits and hyphens, at most 63.",
+    why="The id is a part of paths, of a Git ref and of who may approve what: other characters break these or "
+    "lead elsewhere.",
+)
 
 _TENANT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PLACES = re.compile(

@@ -13,13 +13,18 @@ from reconciler.model import Entry
 from reconciler.thing import Outcome, Thing
 
 GONE = Rule(
-    "PL204", "info", "Already gone outside Git", "Nothing is done; the ledger forgets it. Find out who removed it."
+    "PL204",
+    "info",
+    "Already gone outside Git",
+    "Nothing is done; the ledger forgets it. Find out who removed it.",
+    why="Somebody removes things past Git: this time it was wanted, the next time it may be a mailbox in use.",
 )
 KEPT_GONE = Rule(
     "PL203",
     "warning",
     "Kept mail is gone",
     "Somebody removed what was retired and kept. If the mail was needed, restore it from a backup.",
+    why="Mail that was to be kept until its day can be handed to nobody any more, not to the client and to no court.",
 )
 
 

@@ -17,24 +17,43 @@ if TYPE_CHECKING:
     from reconciler.kinds.site import Site
 
 BAD_VALUE = Rule(
-    "IN210", "error", "Not a valid record value", "Correct the value; RFC 1035 and the type's own RFC say its form."
+    "IN210",
+    "error",
+    "Not a valid record value",
+    "Correct the value; RFC 1035 and the type's own RFC say its form.",
+    why="Servers refuse to load a zone with such a value, and then no name of the domain resolves.",
 )
 BAD_LABEL = Rule(
-    "IN211", "error", "Record name outside the domain", "Write names relative to the domain: `@`, `www`, `_dmarc`."
+    "IN211",
+    "error",
+    "Record name outside the domain",
+    "Write names relative to the domain: `@`, `www`, `_dmarc`.",
+    why="It would stand at a name like `www.a.example.a.example`, where nobody asks, and the name that was "
+    "meant stays empty.",
 )
 SECOND_TAG = Rule(
     "IN212",
     "error",
     "Two values of one version tag",
     "A name has one SPF, DMARC or DKIM value: merge them, or say `mode: replace`.",
+    why="Two SPF values at a name are an error to receivers, two DMARC values count as none: mail is "
+    "rejected, or forged freely.",
 )
 NO_MODE = Rule(
     "IN213",
     "error",
     "Replaces the template's records without saying so",
     "Say `mode: replace` or `mode: drop`, with a reason.",
+    why="Beside the template's MX, a second one takes a part of the mail to a server that may not know the mailboxes.",
 )
-NOTHING = Rule("IN214", "warning", "Nothing to drop", "The template does not set this; take the line out.")
+NOTHING = Rule(
+    "IN214",
+    "warning",
+    "Nothing to drop",
+    "The template does not set this; take the line out.",
+    why="It switches off what is not on: when a later template sets it, this domain goes without it and "
+    "nobody knows why.",
+)
 
 _RELATIVE = re.compile(r"(?:@|\*|(?:\*\.)?[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*)")
 _ONE_OWNER = {"MX", "CNAME"}

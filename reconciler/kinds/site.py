@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 
     from reconciler.findings import Finding
 
-BAD_NAME = Rule("IN204", "error", "Not a usable name", "Write a name that mail and DNS servers accept.")
+BAD_NAME = Rule(
+    "IN204",
+    "error",
+    "Not a usable name",
+    "Write a name that mail and DNS servers accept.",
+    why="No server takes mail for such a name or answers for it: what is declared under it would fail when it "
+    "is applied.",
+)
 
 Path = tuple[str | int, ...]
 

@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from reconciler.agency import Agency
     from reconciler.findings import Finding
 
-NO_TYPE = Rule("IN225", "error", "No such provider type", "Write one of the types there are.")
+NO_TYPE = Rule(
+    "IN225",
+    "error",
+    "No such provider type",
+    "Write one of the types there are.",
+    why="Nothing can be read or written there: no client on it could be planned.",
+)
 SETTING = Rule(
     "IN226",
     "error",
     "Provider settings do not fit its type",
     "See docs/reference/files.md for the settings of each type.",
+    why="A misspelled setting left out in silence would have us work on another database or folder than meant.",
 )
 _GENERAL = frozenset({"type", "read_only", "renamed_from"})
 
