@@ -67,14 +67,15 @@ def page() -> str:
     parts = [HEAD]
     for family, (title, text) in FAMILIES.items():
         rows = [_row(rule, module) for rule, module in rules() if rule.code.startswith(family)]
-        parts += [f"\n## {title}\n\n{text}\n\n| code | | what | what to do | made in |\n|---|---|---|---|---|\n", *rows]
+        parts += [f"\n## {title}\n\n{text}\n\n| code | | what, and why it matters | what to do | made in |\n|---|---|---|---|---|\n", *rows]
     return "".join(parts)
 
 
 def _row(rule: Rule, module: str) -> str:
-    summary, fix = (text[:1].upper() + text[1:] for text in (rule.summary, rule.fix or "The finding says it."))
+    said = (f"{rule.summary}. {rule.why}", rule.fix or "The finding says it.")
+    what, fix = (text[:1].upper() + text[1:] for text in said)
     file = module.removeprefix("reconciler.").replace(".", "/") + ".py"
-    return f"| {rule.code} | {rule.severity} | {_cell(summary)} | {_cell(fix)} | `{file}` |\n"
+    return f"| {rule.code} | {rule.severity} | {_cell(what)} | {_cell(fix)} | `{file}` |\n"
 
 
 def _cell(text: str) -> str:

@@ -65,6 +65,17 @@ def test_a_rule_says_enough():
     assert [rule.code for rule, _ in findings_page.rules() if re.search(r"[{}%]", rule.summary)] == []
 
 
+def test_a_rule_says_why_it_matters():
+    """Each has a sentence or two for who runs mail, and they are not its summary or its fix in other order."""
+    rules = [rule for rule, _ in findings_page.rules()]
+    assert [rule.code for rule in rules if not re.fullmatch(r"[A-Z`].{20,220}\.", rule.why)] == []
+    assert [rule.code for rule in rules if _words(rule.why) <= _words(f"{rule.summary} {rule.fix}")] == []
+
+
+def _words(text):
+    return set(re.findall(r"\w+", text.lower()))
+
+
 # Commands
 
 
