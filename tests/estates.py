@@ -269,6 +269,25 @@ def make(
     return estate
 
 
+def by_hand(estate: Estate, folder: Path) -> None:
+    """What somebody did on the servers: a folder's live.sql, and its live.zone, which says `- old` and `+ new`."""
+    paths = (folder / "live.sql", folder / "live.zone")
+    script, lines = (path.read_text() if path.exists() else "" for path in paths)
+    for statement in script.split(";\n"):
+        if statement.strip():
+            estate.sql(statement)
+    for line in lines.splitlines():
+        sign, text = line[:2], line[2:]
+        assert sign in {"- ", "+ "}, line
+        zone = estate.zone().read_text()
+        if sign == "- ":
+            assert text in zone, f"not in the zone: {text}"
+            zone = zone.replace(text, "\0", 1)
+        else:
+            zone = zone.replace("\0", text) if "\0" in zone else f"{zone}{text}\n"
+        estate.zone().write_text(zone)
+
+
 def codes(findings: list[dict[str, Any]]) -> set[str]:
     """The codes of findings, without those that only inform."""
     return {finding["code"] for finding in findings if finding["severity"] != "info"}

@@ -29,6 +29,7 @@ FAMILIES = {
         "What making it so would do to what is live. An error refuses its tenant: exit code 3; PL301, PL309: 1.",
     ),
 }
+COLUMNS = "| code | | what, and why it matters | what to do | made in |\n|---|---|---|---|---|\n"
 HEAD = """\
 # Findings
 
@@ -67,7 +68,7 @@ def page() -> str:
     parts = [HEAD]
     for family, (title, text) in FAMILIES.items():
         rows = [_row(rule, module) for rule, module in rules() if rule.code.startswith(family)]
-        parts += [f"\n## {title}\n\n{text}\n\n| code | | what, and why it matters | what to do | made in |\n|---|---|---|---|---|\n", *rows]
+        parts += [f"\n## {title}\n\n{text}\n\n{COLUMNS}", *rows]
     return "".join(parts)
 
 

@@ -379,3 +379,16 @@ def test_a_claim_knows_what_it_waited_for() -> None:
     assert (again.changes, again.unfinished is None) == ((), False)
     [found] = [f for f in again.findings if f.code == "PL302"]
     assert f"{len(plan.changes)} of its {len(plan.changes)} changes are there, 0 are not." in found.detail
+
+
+def test_what_is_there_by_half_is_not_taken_away() -> None:
+    """A run was killed, and somebody has changed what it changed: the plan that retires it is refused."""
+    world = World()
+    converge(world, [HOME, JANE])
+    plan = world.plan([HOME, JANE.having(quota=2)])
+    world.begin([plan])
+    world.put(JANE.having(quota=3))
+    again = world.plan([HOME])
+    [found] = [f for f in again.findings if f.code == "PL303"]
+    assert (found.subject, found.severity) == (str(JANE.address), "error")
+    assert "PL303" not in {f.code for f in world.plan([HOME, JANE]).findings}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.estates import Estate, make
+from tests.estates import Estate, by_hand, make
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 STORIES = sorted(path.name for path in SCENARIOS.iterdir() if (path / "story.txt").exists())
@@ -19,24 +19,6 @@ UPDATE = "UPDATE" in os.environ
 def files(folder):
     """The files below a folder, as an estate has them."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def by_hand(estate, story):
-    """What somebody did on the servers."""
-    for statement in _text(story / "live.sql").split(";\n"):
-        if statement.strip():
-            estate.sql(statement)
-    for line in _text(story / "live.zone").splitlines():
-        sign, text = line[:2], line[2:]
-        assert sign in {"- ", "+ "}, line
-        zone = estate.zone().read_text()
-        if sign == "- ":
-            assert text in zone, f"not in the zone: {text}"
-            zone, held = zone.replace(text, "\0", 1), True
-        else:
-            held = "\0" in zone
-            zone = zone.replace("\0", text) if held else f"{zone}{text}\n"
-        estate.zone().write_text(zone)
 
 
 def _text(path):
