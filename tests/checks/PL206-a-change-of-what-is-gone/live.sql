@@ -1,0 +1,1 @@
+DELETE FROM alias WHERE address = 'info@northwind.example';

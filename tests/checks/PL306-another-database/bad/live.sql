@@ -1,0 +1,1 @@
+UPDATE reconciler_identity SET identity = '00000000000000000000000000000001';
