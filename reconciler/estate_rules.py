@@ -1,4 +1,4 @@
-"""The rules that `estate`, `templates` and `compile` apply: files that must be there, and fit one another."""
+"""The rules that `history`, `estate`, `templates` and `compile` apply: what must be there, and fit together."""
 
 from __future__ import annotations
 
@@ -62,6 +62,27 @@ PARAMETER = Rule(
     "Not a value for this parameter",
     "See the template's `parameters` for what it takes.",
     why="It would end in public DNS as it stands: receivers take a misspelled DMARC policy for none.",
+)
+NO_REPOSITORY = Rule(
+    "IN301",
+    "error",
+    "Not a Git repository",
+    "Run `git init` here and commit the estate, or name its folder with --estate.",
+    why="What is applied is a commit, which can be reviewed and taken back; without Git there is neither.",
+)
+NO_COMMIT = Rule(
+    "IN302",
+    "error",
+    "No such commit",
+    "Commit the estate first, or correct the name after --rev.",
+    why="With a guess in its place, another state than the one that was reviewed would be applied.",
+)
+NO_FOLDER = Rule(
+    "IN303",
+    "error",
+    "No such folder",
+    "Name the estate's folder with --estate.",
+    why="Nothing is read: a nightly run with that path looks after no client until it is corrected.",
 )
 NO_ESTATE = Rule(
     "IN304",

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.errors import InputError
-from reconciler.findings import Origin, Rule
+from reconciler.estate_rules import NO_COMMIT, NO_FOLDER, NO_REPOSITORY
+from reconciler.findings import Origin
 from reconciler.tree import File, Tree, file
 
 if TYPE_CHECKING:
@@ -22,27 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-NO_REPOSITORY = Rule(
-    "IN301",
-    "error",
-    "Not a Git repository",
-    "Run `git init` here and commit the estate, or name its folder with --estate.",
-    why="What is applied is a commit, which can be reviewed and taken back; without Git there is neither.",
-)
-NO_COMMIT = Rule(
-    "IN302",
-    "error",
-    "No such commit",
-    "Commit the estate first, or correct the name after --rev.",
-    why="With a guess in its place, another state than the one that was reviewed would be applied.",
-)
-NO_FOLDER = Rule(
-    "IN303",
-    "error",
-    "No such folder",
-    "Name the estate's folder with --estate.",
-    why="Nothing is read: a nightly run with that path looks after no client until it is corrected.",
-)
 
 UNBORN = "0" * 40
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")

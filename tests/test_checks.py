@@ -97,12 +97,20 @@ def _copy(estate: Estate, folder: Path) -> Estate:
     return Estate(Path(shutil.copytree(estate.root, folder)))
 
 
-def laid(base: tuple[Estate, Estate], folder: Path, example: Path, side: str) -> Estate:
-    """One side of an example, as it is committed after what was applied before it."""
+def begun(base: tuple[Estate, Estate], folder: Path, example: Path) -> Estate:
+    """What both sides of an example begin with: the base, or what was applied before."""
     before = sorted(example.glob("before*"))
-    estate = _copy(base[1 if planned(example) and not before else 0], folder)
+    if not before:
+        return base[planned(example)]
+    estate = _copy(base[0], folder)
     for group in before:
         estate.applied(files(group))
+    return estate
+
+
+def laid(start: Estate, folder: Path, example: Path, side: str) -> Estate:
+    """One side of an example, committed upon what both begin with."""
+    estate = _copy(start, folder)
     for place in (example, example / side):
         by_hand(estate, place)
     estate.write(files(example / side))
@@ -162,9 +170,10 @@ def test_an_example_has_its_finding_at_its_line(
     bad, good = expected(example / "bad"), expected(example / "good")
     assert code in {c for c, _, _ in bad}
     assert code not in {c for c, _, _ in good}
-    estate = laid(base, tmp_path / "bad", example, "bad")
+    start = begun(base, tmp_path / "before", example)
+    estate = laid(start, tmp_path / "bad", example, "bad")
     assert found(estate, example) == bad
-    assert found(laid(base, tmp_path / "good", example, "good"), example) == good
+    assert found(laid(start, tmp_path / "good", example, "good"), example) == good
     at = Rule.at
     monkeypatch.setattr(Rule, "at", lambda self, *a, **k: at(self, *a, **k)._replace(code=_off(self.code, code)))
     assert found(estate, example) != bad
