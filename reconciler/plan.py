@@ -58,7 +58,6 @@ def scopes(compiled: Compiled, known: Sequence[tuple[str, Scope]], facts: Facts)
     Let go are sides that Git now calls not ours, and domains that another tenant holds now.
     """
     wanted = {(provider, scope.domain) for provider, scope in compiled.scopes}
-    declared = {scope.domain for _, scope in compiled.scopes}
     sides = {(facts.providers.get(provider), scope.domain) for provider, scope in compiled.scopes}
     extra = [
         (provider, scope)
@@ -66,9 +65,14 @@ def scopes(compiled: Compiled, known: Sequence[tuple[str, Scope]], facts: Facts)
         if (provider, scope.domain) not in wanted
         and provider in facts.providers
         and facts.domains.get(scope.domain, compiled.tenant) == compiled.tenant
-        and (scope.domain not in declared or (facts.providers[provider], scope.domain) in sides)
+        and (not _declared(scope.domain, compiled, facts) or (facts.providers[provider], scope.domain) in sides)
     ]
     return [*compiled.scopes, *extra]
+
+
+def _declared(domain: str, compiled: Compiled, facts: Facts) -> bool:
+    """Whether the tenant has a file for it and does not take it out: a side that it does not name is let go."""
+    return facts.domains.get(domain) == compiled.tenant and domain not in compiled.rules.leaving
 
 
 def plan_tenant(

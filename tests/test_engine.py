@@ -454,6 +454,26 @@ def test_mail_null_lets_go_without_writing(estate):
     assert (found["changes"], len(found["adopted"])) == ([], 6)
 
 
+@pytest.mark.parametrize("first", [NORTHWIND, NORTHWIND_DNS, None])
+def test_both_sides_null_let_all_of_it_go(estate, first):
+    """One after the other, or both in one merge: a domain that Git still has loses nothing."""
+    before = estate.world()
+    gone = {
+        NORTHWIND: "domain: northwind.example\nowner: jane\nmail: null\n",
+        NORTHWIND_DNS: "domain: northwind.example\ndns: null\n",
+    }
+    limits = accepts(("PL101", "northwind/alias"), ("PL101", "northwind/record"), up_to=3)
+    estate.write({**control(limits), **({first: gone[first]} if first else {})})
+    assert estate.apply().code == 0
+    estate.write(gone)
+    found = estate.one()
+    assert (found["changes"], found["due"], found["later"]) == ([], [], [])
+    assert len(found["forgotten"]) > 0
+    assert estate.apply().code == 0
+    assert {**estate.world(), "ledgers": b""} == {**before, "ledgers": b""}
+    assert estate.one()["forgotten"] == []
+
+
 def test_dns_null_lets_the_zone_go(estate):
     """`dns: null`: records are forgotten, the zone file stays."""
     before = estate.zone().read_bytes()
