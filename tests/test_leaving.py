@@ -17,7 +17,15 @@ TOM = "mailhost:mailbox/tom@northwind.example"
 JANE = "mailhost:mailbox/jane@northwind.example"
 DESK = "mailhost:mailbox/desk@northwind.example"
 PEOPLE = "tenants/northwind/tenant.yaml"
-FORWARD = "{to: [crm@vendor.example], owner: tom, reason: import, approved_by: ops, expires: 2099-12-31}"
+
+
+def day(offset):
+    """A day in the agency's time zone."""
+    return (datetime.now(ZoneInfo("Europe/Berlin")).date() + timedelta(days=offset)).isoformat()
+
+
+END = day(300)
+FORWARD = f"{{to: [crm@vendor.example], owner: tom, reason: import, approved_by: ops, expires: {END}}}"
 COPY = FORWARD.replace("owner", "keep_copy: false, owner")
 MORE = f"""\
 shared:
@@ -27,13 +35,8 @@ aliases:
 forwards:
   orders: {FORWARD}
   jane: {COPY}
-catch_all: {{to: [jane], owner: tom, reason: old flyers, approved_by: ops, expires: 2099-12-31}}
+catch_all: {{to: [desk], owner: tom, reason: old flyers, approved_by: ops, expires: {END}}}
 """
-
-
-def day(offset):
-    """A day in the agency's time zone."""
-    return (datetime.now(ZoneInfo("Europe/Berlin")).date() + timedelta(days=offset)).isoformat()
 
 
 def people(tom=""):
@@ -166,7 +169,7 @@ def test_the_file_may_be_written_anew_later(estate):
     estate.applied(leaves(0))
     boxes = {"jane": "{owner: jane}", "tom": "{owner: jane, quota: 2 GiB, state: blocked}"}
     more = "shared:\n  desk: {owner: jane, members: {jane: full}}\naliases:\n  info: [jane]\n"
-    catch_all = "catch_all: {to: [jane], owner: jane, reason: old flyers, approved_by: ops, expires: 2099-12-31}\n"
+    catch_all = f"catch_all: {{to: [desk], owner: jane, reason: old flyers, approved_by: ops, expires: {END}}}\n"
     estate.write({**northwind(boxes, more + catch_all), **leaves(0)})
     found = estate.one()
     assert (found["changes"], found["due"]) == ([], [])
