@@ -302,7 +302,7 @@ def test_a_new_version_of_a_template_is_an_edit_for_all(fleet):
 
 def test_what_clients_change_themselves_is_no_edit_for_all(fleet):
     """Two domains change by their own files; the agency only added a person. And a new domain is no old one."""
-    person = FAN_OUT.replace("people:\n", 'people:\n  bela: {name: Bela Ops, contact: "+49 30 1234568"}\n')
+    person = FAN_OUT.replace("people:\n", 'people:\n  clara: {name: Clara Lind, contact: "+49 30 1234569"}\n')
     both = {**dns("with: {dmarc: quarantine}\n"), **dns("with: {dmarc: quarantine}\n", "contoso.example")}
     fleet.write({**both, "reconciler.yaml": person})
     assert [errors(found) for found in fleet.plan()["tenants"]] == [set(), set()]
