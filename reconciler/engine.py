@@ -64,7 +64,8 @@ def plan(request: Request) -> Plan:
         tenants = _with(tenants, _limited(session, tenants))
         tenants = asked.judged(session, tenants)
         tenants = _with(tenants, allowed(session, tenants))
-        tenants, useless = over_all(tenants, session.agency_accept, session.today, whole=not request.tenants)
+        wide, accept = session.findings, session.agency_accept
+        tenants, useless = over_all(tenants, wide, accept, session.today, whole=not request.tenants)
         if not request.worktree:
             tenants = rollback.naming(session.estate.repository, session.estate.commit, tenants)
         gone = removed(session, tenants)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.estates import NORTHWIND, make, northwind
+from tests.estates import AGENCY, NORTHWIND, accepting, accepts, codes, make, northwind
 
 DOMAIN = "mailhost:domain/northwind.example"
 INFO = "mailhost:alias/info@northwind.example"
@@ -222,3 +222,69 @@ def test_a_kept_box_comes_back_blocked_to_its_heir(estate):
     assert estate.apply().code == 0
     found = estate.one()
     assert (owners(estate)[TOM], found["changes"], found["due"]) == ("jane", [], [])
+
+
+def test_one_of_the_agency_leaves(estate):
+    """Their days stand in reconciler.yaml and hold in every tenant; what is theirs there goes to their successor."""
+    text = (
+        (estate.root / NORTHWIND)
+        .read_text()
+        .replace("info: {to: [jane], owner: tom}", "info: {to: [jane], owner: anna}")
+    )
+    agency = AGENCY.replace('contact: "+49 30 1234567"', f'contact: "+49 30 1234567", left: {day(0)}, successor: bela')
+    estate.applied({NORTHWIND: text}, {"reconciler.yaml": agency})
+    assert (owners(estate)[INFO], codes(estate.one()["findings"])) == ("bela", set())
+
+
+def test_what_is_found_in_the_agencys_file_can_be_accepted(estate):
+    """By code and subject in reconciler.yaml; the entry is of use then (no PL225)."""
+    roles = "roles: {dns_auth: [ops], mailbox_admin: [ops]}\n"
+    estate.write({"reconciler.yaml": f"{AGENCY}{roles}"})
+    assert codes(estate.plan()["findings"]) == {"OW010"}
+    estate.write({"reconciler.yaml": f"{AGENCY}{roles}{accepts(('OW010', 'reset_approver'))}"})
+    found = estate.plan()["findings"]
+    assert [(f["code"], f["severity"]) for f in found] == [("OW010", "info")]
+
+
+def test_a_leaver_without_a_successor_is_refused_before_the_day(estate):
+    """The commit that sets the day is, with the person's line; nothing is made, what is due neither."""
+    estate.write(people(f", left: {day(5)}"))
+    found = estate.one()
+    assert [(f["code"], f["file"], f["line"]) for f in found["findings"]] == [("OW001", PEOPLE, 5)]
+    assert estate.apply("--due").code == 3
+
+
+def test_the_last_member_stays_in(tmp_path):
+    """Refused (OW005); and where that is accepted the box keeps its member, whose own box is blocked all the same."""
+    more = "shared:\n  desk: {owner: jane, members: {tom: full}}\n"
+    estate = make(tmp_path / "estate", northwind(more=more), people()).applied({})
+    estate.write(leaves(0))
+    found = estate.one()
+    assert (codes(found["findings"]), due(found)) == ({"OW005"}, {TOM: GONE[TOM]})
+    estate.write(accepting("OW005", "desk@northwind.example", expires=END))
+    assert estate.apply().code == 0
+    assert estate.one()["due"] == []
+
+
+def test_an_end_is_not_made_twice(estate):
+    """A forward that has expired and whose owner has left as well ends once; it has expired."""
+    text = (estate.root / NORTHWIND).read_text()
+    estate.write(
+        {
+            **leaves(0),
+            NORTHWIND: text.replace(
+                f"import, approved_by: ops, expires: {END}", f"import, approved_by: ops, expires: {day(-1)}"
+            ),
+        }
+    )
+    found = due(estate.one())
+    assert found[JANE][:2] == ("update", "expired")
+    assert found[TOM] == GONE[TOM]
+    assert estate.apply("--due").code == 0
+    assert (estate.one()["changes"], estate.one()["due"]) == ([], [])
+
+
+def test_freeze_does_not_hold_it(estate):
+    """What takes access away is never frozen."""
+    estate.write({"reconciler.yaml": f'{AGENCY}freeze: [{{from: "mon 00:00", to: "sun 23:59"}}]\n', **leaves(0)})
+    assert {change["held"] for change in estate.one()["due"]} == {None}

@@ -45,13 +45,19 @@ def judged(plan: TenantPlan, accept: Sequence[Mapping[str, Any]], today: str) ->
 
 
 def over_all(
-    plans: Sequence[TenantPlan], accept: Sequence[Mapping[str, Any]], today: str, *, whole: bool
+    plans: Sequence[TenantPlan],
+    wide: Iterable[Finding],
+    accept: Sequence[Mapping[str, Any]],
+    today: str,
+    *,
+    whole: bool,
 ) -> tuple[list[TenantPlan], list[Finding]]:
     """The plans without what is of use to another check or tenant, and what reconciler.yaml accepts for nothing.
 
-    Unless `whole`, not all tenants were asked for, and the others may be what an acceptance is for.
+    `wide` is what was found in the agency's own files. Unless `whole`, not all tenants were asked for, and the others
+    may be what an acceptance is for.
     """
-    said = [finding for plan in plans for finding in plan.findings]
+    said = [*wide, *(finding for plan in plans for finding in plan.findings)]
     used = {f"{finding.code} {finding.subject}" for finding in said}
     kept = [
         plan._replace(findings=tuple(f for f in plan.findings if not _of_use(f, used, whole=whole))) for plan in plans
