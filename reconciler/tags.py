@@ -105,7 +105,7 @@ def _fault(sign: str, name: str, mark: str | None, rest: str) -> str:
 
 
 def _is_name(text: str) -> bool:
-    return "%" in text or (_NAME.fullmatch(text.lower()) is not None and len(text) < 254)
+    return "%" in text or (len(text) < 254 and _NAME.fullmatch(text.lower()) is not None)
 
 
 def _is_network(name: str, text: str) -> bool:

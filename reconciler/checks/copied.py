@@ -36,7 +36,7 @@ COPIED = Rule(
     why="A token or a key belongs to one account. Copied, it proves this domain to a service under the other client's "
     "name, or lets the holder of one key sign for both.",
 )
-_HOST = re.compile(r"(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]*[a-z0-9]", re.IGNORECASE)
+_WORD = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
 _LEAST = 12  # letters: what is shorter may be the same by chance
 Own = tuple[str, str, Origin]  # a text, the record it stands in, where
 _TYPES = frozenset({"CNAME", "MX", "SRV", "TXT"})
@@ -50,8 +50,8 @@ def check(files: Files, agency: Agency, domains: Mapping[str, str]) -> Iterator[
     for domain, said in files.dns.items():
         file = f"{files.folder}/dns/{domain}.yaml"
         for subject, text, path in _written(domain, said):
-            for host in _HOST.findall(text):
-                nearest = _nearest(host.lower(), domains)
+            for host in _hosts(text):
+                nearest = _nearest(host, domains)
                 if nearest and domains[nearest] != files.tenant and nearest not in shared:
                     what = f"`{text[:80]}` names {host}, of the tenant {domains[nearest]}."
                     yield FOREIGN.at(subject, what, Origin(file, path))
@@ -74,6 +74,12 @@ def _subject(record: Mapping[str, Any], domain: str) -> str:
     return f"{record['type']}/{domain if relative == '@' else f'{relative}.{domain}'}"
 
 
+def _hosts(text: str) -> list[str]:
+    """The words of a text that may be host names."""
+    words = (word.strip(".-") for word in _WORD.findall(text.lower()))
+    return [word for word in words if "." in word and len(word) < 254]
+
+
 def _nearest(host: str, domains: Mapping[str, str]) -> str | None:
     """The domain of the estate at or above a host name."""
     while host and host not in domains:
@@ -84,7 +90,7 @@ def _nearest(host: str, domains: Mapping[str, str]) -> str | None:
 def _shared(agency: Agency, domains: Mapping[str, str]) -> frozenset[str]:
     """The domains that the agency's own facts name: what lies there is everybody's."""
     facts = (text for server in agency.servers.values() for given in server.values() for text in _texts(given))
-    hosts = {host.lower() for text in facts for host in _HOST.findall(text)} | agency.inside
+    hosts = {host for text in facts for host in _hosts(text)} | agency.inside
     return frozenset(found for found in (_nearest(host, domains) for host in hosts) if found)
 
 

@@ -105,7 +105,7 @@ class Policy:
     def destinations(self) -> list[str]:
         """The domains that reports go to."""
         matches = [_URI.fullmatch(uri) for name in ("rua", "ruf") for uri in self._uris(name)]
-        return list(dict.fromkeys(match[1].lower() for match in matches if match and match[1]))
+        return list(dict.fromkeys(m[1].lower() for m in matches if m and m[1] and len(m[1]) < 254))
 
     @property
     def weak(self) -> list[str]:

@@ -1,0 +1,121 @@
+"""The texts of mail's records taken apart, whatever they are, and SPF counted to its end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.answers import Answer
+from reconciler.checks.counting import Count
+from reconciler.checks.dmarc import Policy
+from reconciler.checks.keys import judged
+from reconciler.tags import heard, spf_faults, tags, terms
+
+LETTERS = st.text('v=spf1DMARC;:/.,%{}+-~? abcdefghijklmnopqrstuvwxyz0189!\t\\"@é', max_size=80)
+
+
+@given(LETTERS)
+def test_no_text_is_too_strange(text):
+    """Every text has terms, faults, a policy and a verdict, or is said to be no list; nothing else is raised."""
+    for value in (text, f"v=spf1 {text}", f"v=DMARC1; {text}", f"v=DKIM1; p={text}"):
+        assert set(heard(value)) <= set(terms(value))
+        spf_faults(value)
+        judged(value)
+        assert Policy(value).rung is not None
+        with suppress(ValueError):
+            assert all(name == name.lower() for name in tags(value))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("v=spf1;", "no space"),
+        ("v=spf1 ip4:192.0.2.0/33", "no address or network"),
+        ("v=spf1 ip6:192.0.2.1", "no address or network"),
+        ("v=spf1 ip4:2001:db8::1", "no address or network"),
+        ("v=spf1 a/33", "no such length"),
+        ("v=spf1 mx:a.example//129", "no such length"),
+        ("v=spf1 include:", "names no domain"),
+        ("v=spf1 include:spf", "names no domain"),
+        ("v=spf1 include:http://a.example", "names no domain"),
+        ("v=spf1 all:a.example", "after it"),
+        ("v=spf1 inlcude:a.example", "no mechanism"),
+        ("v=spf1 redirect=a.example redirect=b.example", "stands twice"),
+    ],
+)
+def test_a_fault_of_spf_is_named(text, fault):
+    """What makes a receiver give up on the whole record."""
+    assert fault in "; ".join(spf_faults(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v=spf1 -all",
+        "V=SPF1 MX A ~ALL",
+        "v=spf1 a/24 a//64 a:a.example/24//64 mx/0 ptr ptr:a.example ip4:192.0.2.0/24 ip6:2001:db8::/32 ?all",
+        "v=spf1 include:_spf.a.example. exists:%{i}._spf.%{d2} redirect=%{d} unknown=whatever exp=e.a.example",
+    ],
+)
+def test_sound_spf_has_no_fault(text):
+    """Everything that RFC 7208 knows, unknown modifiers included."""
+    assert spf_faults(text) == ()
+
+
+def counted(value, records, name="a.example"):
+    """The count of a value where the records are all there is."""
+    return Count(name, value, lambda question: records.get(question, Answer("nxdomain")))
+
+
+def spf(value):
+    return Answer("found", (value,))
+
+
+def test_lookups_are_counted_through_includes_and_redirects():
+    """Each include, a, mx, ptr, exists and redirect costs one, those of what is included too; networks cost none."""
+    records = {
+        ("b.example", "TXT"): spf("v=spf1 a mx ip4:192.0.2.1 include:c.example ?all"),
+        ("c.example", "TXT"): spf("v=spf1 exists:%{i}.c.example ptr -all include:never.example"),
+        ("d.example", "TXT"): spf("v=spf1 ip4:192.0.2.2 -all"),
+        ("b.example", "A"): Answer("empty"),
+        ("b.example", "AAAA"): spf("2001:db8::1"),
+        ("b.example", "MX"): spf("10 mx.b.example."),
+    }
+    count = counted("v=spf1 include:b.example redirect=d.example", records)
+    assert (count.lookups, count.voids, count.faults, count.open) == (7, [], [], set())
+    assert counted("v=spf1 include:b.example -all redirect=d.example", records).lookups == 6
+
+
+def test_what_is_not_there_is_counted_and_named():
+    """A name without an address is a void lookup; an include without SPF, or with two, ends the judgement."""
+    records = {
+        ("b.example", "TXT"): Answer("found", ("v=spf1 -all", "v=spf1 mx")),
+        ("mx.example", "MX"): Answer("found", tuple(f"{n} m{n}.example." for n in range(11))),
+        ("e.example", "A"): Answer("empty"),
+        ("e.example", "AAAA"): Answer("empty"),
+    }
+    count = counted("v=spf1 a:e.example a:f.example include:b.example include:g.example mx:mx.example -all", records)
+    assert [status for _, status in count.voids] == ["empty", "nxdomain", "nxdomain"]
+    told = "; ".join(count.faults)
+    assert ("b.example has 2 SPF" in told, "g.example" in told, "11 hosts" in told) == (True, True, True)
+
+
+def test_a_hostile_tree_of_includes_ends():
+    """A circle is named; a tree that doubles with each level is not walked to its end."""
+    records = {(f"n{n}.example", "TXT"): spf(f"v=spf1 {f'include:n{n + 1}.example ' * 9}-all") for n in range(99)}
+    began = time.process_time()
+    assert 10 < counted("v=spf1 include:n0.example -all", records).lookups < 100
+    assert time.process_time() - began < 1
+    circle = {("b.example", "TXT"): spf("v=spf1 include:a.example -all")}
+    assert counted("v=spf1 include:b.example -all", circle).circle
+
+
+def test_what_nobody_was_asked_is_open_and_what_nobody_answers_is_unknown():
+    """Both leave the count at what could be seen."""
+    answers = {("b.example", "TXT"): Answer("failed")}
+    count = Count("a.example", "v=spf1 mx include:b.example -all", answers.get)
+    assert (count.lookups, count.open, count.unknown) == (2, {("a.example", "MX")}, {("b.example", "TXT")})
