@@ -46,13 +46,12 @@ def check(files: Files, agency: Agency, domains: Mapping[str, str]) -> Iterator[
     """Every finding of this theme that one tenant's own files show. `domains` maps those of the estate to tenants."""
     if len(domains) < 2 or not files.dns:
         return
-    shared = _shared(agency, domains)
     for domain, said in files.dns.items():
         file = f"{files.folder}/dns/{domain}.yaml"
         for subject, text, path in _written(domain, said):
             for host in _hosts(text):
                 nearest = _nearest(host, domains)
-                if nearest and domains[nearest] != files.tenant and nearest not in shared:
+                if nearest and domains[nearest] != files.tenant and nearest not in _shared(agency, domains):
                     what = f"`{text[:80]}` names {host}, of the tenant {domains[nearest]}."
                     yield FOREIGN.at(subject, what, Origin(file, path))
                     break

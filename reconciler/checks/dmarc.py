@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from reconciler.checks.places import place
 from reconciler.findings import Rule, did_you_mean
-from reconciler.kinds.record import label, rtype, tag
+from reconciler.kinds.record import label, tag
 from reconciler.model import Address
 from reconciler.tags import tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.files import Files
     from reconciler.findings import Finding
@@ -59,6 +59,7 @@ _FORMS = {
     "rua": ".*",
     "ruf": ".*",
 }
+_PATTERNS = {name: re.compile(form, re.ASCII | re.IGNORECASE * (name != "v")) for name, form in _FORMS.items()}
 _URI = re.compile(
     r"mailto:[^@\s,!;]+@((?:[a-z0-9_-]+\.)+[a-z0-9-]+)(?:![0-9]+[kmgt]?)?|(?!mailto:)[a-z][a-z0-9+.-]*:[^\s,!;]+",
     re.IGNORECASE,
@@ -81,8 +82,7 @@ class Policy:
         if "p" not in names:
             self.faults.append(f"it has no `p`{did_you_mean('p', [n for n in names if n not in _FORMS])}")
         for name, text in self.said.items():
-            ignore = re.ASCII if name == "v" else re.ASCII | re.IGNORECASE
-            if name in _FORMS and not re.fullmatch(_FORMS[name], text, ignore):
+            if name in _PATTERNS and not _PATTERNS[name].fullmatch(text):
                 self.faults.append(f"`{name}={text}` is not one of {_FORMS[name].replace('|', ', ')}")
         for name in ("rua", "ruf"):
             bad = [uri for uri in self._uris(name) if not _URI.fullmatch(uri)]
@@ -134,10 +134,10 @@ def at_home(name: str) -> str | None:
     return domain if first == "_dmarc" else None
 
 
-def check(files: Files, state: State, domains: Mapping[str, str]) -> Iterator[Finding]:
-    """Every finding of this theme. `domains` says which tenant each domain of the estate belongs to."""
-    for address, resource in state.items():
-        if address.kind == "record" and rtype(address.name) == "TXT" and at_home(label(address.name)):
+def check(files: Files, texts: Iterable[Resource], state: State, domains: Mapping[str, str]) -> Iterator[Finding]:
+    """Every finding. `texts` are the TXT sets of `state`; `domains` maps those of the estate to tenants."""
+    for resource in texts:
+        if at_home(label(resource.address.name)):
             for value in resource.get("values"):
                 if isinstance(value, str):
                     yield from _record(files, resource, value, state, domains)

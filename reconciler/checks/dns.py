@@ -36,16 +36,20 @@ NOT_ITS_OWN = Rule(
 
 def check(files: Files, state: State, agency: Agency, domains: Mapping[str, str]) -> Iterator[Finding]:
     """Every finding over records. `domains` says which tenant each domain of the estate belongs to."""
+    sets: dict[str, list[Resource]] = {}  # type: its sets
     for address, resource in state.items():
         if address.kind == "record":
+            sets.setdefault(rtype(address.name), []).append(resource)
             yield from _not_its_own(files.tenant, resource, domains)
-            if resource.get("values") == NULL:
-                yield from _null_mx(resource, state)
-    yield from spf.check(files, state)
-    yield from dmarc.check(files, state, domains)
-    yield from keys.check(files, state)
-    yield from transport.check(files, state, enforcing(agency.servers))
-    yield from unused.check(files, state)
+    for resource in sets.get("MX", ()):
+        if resource.get("values") == NULL:
+            yield from _null_mx(resource, state)
+    texts = sets.get("TXT", ())
+    yield from spf.check(files, texts)
+    yield from dmarc.check(files, texts, state, domains)
+    yield from keys.check(files, texts)
+    yield from transport.check(files, sets, state, enforcing(agency.servers))
+    yield from unused.check(files, sets, state)
     yield from copied.check(files, agency, domains)
 
 
@@ -68,7 +72,7 @@ def _not_its_own(tenant: str, resource: Resource, domains: Mapping[str, str]) ->
 
 def _null_mx(resource: Resource, state: State) -> Iterator[Finding]:
     name = resource.address.name
-    if rtype(name) != "MX" or label(name) != resource.domain:
+    if label(name) != resource.domain:
         return
     found = [a for a, r in state.items() if a.kind in {"mailbox", "alias"} and r.domain == resource.domain]
     if found:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from reconciler.checks.places import place
 from reconciler.findings import Rule
-from reconciler.kinds.record import label, rtype
+from reconciler.kinds.record import label
 from reconciler.tags import tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from reconciler.files import Files
     from reconciler.findings import Finding
-    from reconciler.model import Resource, State
+    from reconciler.model import Resource
 
 INVALID = Rule(
     "DN030",
@@ -45,10 +45,10 @@ _LEAST, _GOOD = 1024, 2048  # bits
 _AT = re.compile(r"(?P<selector>.+?)\._domainkey\..+")
 
 
-def check(files: Files, state: State) -> Iterator[Finding]:
-    """Every finding of this theme."""
-    for address, resource in state.items():
-        if address.kind == "record" and rtype(address.name) == "TXT" and "._domainkey." in address.name:
+def check(files: Files, texts: Iterable[Resource]) -> Iterator[Finding]:
+    """Every finding of this theme. `texts` are the tenant's TXT sets."""
+    for resource in texts:
+        if "._domainkey." in resource.address.name:
             for value in resource.get("values"):
                 if isinstance(value, str):
                     yield from _key(files, resource, value)

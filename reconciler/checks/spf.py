@@ -8,16 +8,16 @@ from reconciler.answers import Answer
 from reconciler.checks.counting import MOST, NEARLY, Count, spf
 from reconciler.checks.places import place
 from reconciler.findings import Rule
-from reconciler.kinds.record import label, rtype
+from reconciler.kinds.record import label
 from reconciler.tags import heard, spf_faults, terms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.answers import Question
     from reconciler.files import Files
     from reconciler.findings import Finding, Origin
-    from reconciler.model import Resource, State
+    from reconciler.model import Resource
 
 ANYBODY = Rule(
     "DN010",
@@ -73,14 +73,9 @@ MANY = Rule(
 )
 
 
-def check(files: Files, state: State) -> Iterator[Finding]:
-    """Every finding of this theme."""
-    found = [
-        (resource, value)
-        for address, resource in state.items()
-        if address.kind == "record" and rtype(address.name) == "TXT"
-        for value in spf(resource.get("values"))
-    ]
+def check(files: Files, texts: Iterable[Resource]) -> Iterator[Finding]:
+    """Every finding of this theme. `texts` are the tenant's TXT sets."""
+    found = [(resource, value) for resource in texts for value in spf(resource.get("values"))]
     known = {label(resource.address.name): value for resource, value in found}
 
     def declared(question: Question) -> Answer | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.checks.places import place
 from reconciler.findings import Rule
-from reconciler.kinds.record import label, lenient, rtype, tag
+from reconciler.kinds.record import label, lenient, tag
 from reconciler.model import Address
 from reconciler.tags import tags
 
@@ -68,19 +68,22 @@ _REPORTS = re.compile(r"(?:mailto:[^\s,;@]+@[^\s,;@]+|https:[^\s,;]+)", re.IGNOR
 _MTA_STS, _TLS = "_mta-sts.", "_smtp._tls."
 
 
-def check(files: Files, state: State, enforcing: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """Every finding of this theme. `enforcing` maps the ids of enforced MTA-STS policies to the MX they name."""
-    aliases = {label(a.name): r for a, r in state.items() if a.kind == "record" and rtype(a.name) == "CNAME"}
-    for address, resource in state.items():
-        if address.kind != "record":
-            continue
-        name, type_ = label(address.name), rtype(address.name)
-        if type_ == "MX":
-            yield from _mx(files, resource, aliases)
-        elif type_ == "TXT" and name.startswith(_MTA_STS):
+def check(
+    files: Files, sets: Mapping[str, Sequence[Resource]], state: State, enforcing: Mapping[str, Sequence[str]]
+) -> Iterator[Finding]:
+    """Every finding of this theme. `sets` are the record sets of `state` by type.
+
+    `enforcing` maps the ids of enforced MTA-STS policies to the MX they name.
+    """
+    aliases = {label(resource.address.name): resource for resource in sets.get("CNAME", ())}
+    for resource in sets.get("MX", ()):
+        yield from _mx(files, resource, aliases)
+    for resource in sets.get("TXT", ()):
+        name = label(resource.address.name)
+        if name.startswith(_MTA_STS):
             yield from _forms(files, resource, "v=stsv1")
             yield from _enforced(files, resource, state, enforcing)
-        elif type_ == "TXT" and name.startswith(_TLS):
+        elif name.startswith(_TLS):
             yield from _forms(files, resource, "v=tlsrptv1")
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from reconciler.checks.dmarc import policy
 from reconciler.checks.places import place
 from reconciler.findings import Rule
-from reconciler.kinds.record import label, rtype, tag
+from reconciler.kinds.record import label, tag
 from reconciler.model import Address
 from reconciler.tags import heard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.files import Files
     from reconciler.findings import Finding
@@ -44,14 +44,12 @@ _HOMES = {
 }
 
 
-def check(files: Files, state: State) -> Iterator[Finding]:
-    """Every finding of this theme."""
-    for address, resource in state.items():
-        if address.kind != "record":
-            continue
-        if rtype(address.name) == "TXT":
-            yield from _misplaced(files, resource)
-        elif rtype(address.name) == "MX" and resource.get("values") == NULL and label(address.name) == resource.domain:
+def check(files: Files, sets: Mapping[str, Sequence[Resource]], state: State) -> Iterator[Finding]:
+    """Every finding of this theme. `sets` are the record sets of `state` by type."""
+    for resource in sets.get("TXT", ()):
+        yield from _misplaced(files, resource)
+    for resource in sets.get("MX", ()):
+        if resource.get("values") == NULL and label(resource.address.name) == resource.domain:
             yield from _open(resource, state)
 
 
