@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.estates import Files
 
 EXAMPLES = Path(__file__).parent / "checks"
-NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name != "_base")
+NAMES = sorted(path.name for path in EXAMPLES.iterdir() if path.is_dir() and path.name[0] != "_")
 BESIDE = {"findings.txt", "removed.txt", "live.sql", "live.zone", "answers.txt"}
 # What no folder can show, and the test that shows it. No code comes in here anew that a folder can show.
 ELSEWHERE = {
@@ -187,6 +187,13 @@ def test_the_base_is_sound(base: tuple[Estate, Estate]) -> None:
     """What all examples start from has no finding, before and after it is applied."""
     assert base[0].run("validate", "--format", "json").json["findings"] == []
     assert _all(base[1].plan()) == []
+
+
+def test_a_disaster_is_told_line_by_line(tmp_path: Path) -> None:
+    """What ends in incidents, all in one estate: each failure is found once, at its line, and nothing else is."""
+    estate = make(tmp_path / "estate", {**files(EXAMPLES / "_base"), **files(EXAMPLES / "_disaster")})
+    assert found(estate, EXAMPLES / "_disaster") == expected(EXAMPLES / "_disaster")
+    assert len({code for code, _, _ in expected(EXAMPLES / "_disaster")}) >= 20
 
 
 def test_every_rule_has_an_example() -> None:
