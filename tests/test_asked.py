@@ -9,7 +9,7 @@ from tests.servers.answering import Answering
 
 SENDERS = "with:\n  senders:\n"
 AGENCY_SPF = {("spf.agency.example", "TXT"): ["v=spf1 ip4:192.0.2.0/24 -all"]}
-VENDOR = ("spf.vendor.example", "TXT")
+VENDOR = ("spf.mail-vendor.net", "TXT")
 
 
 def sending(*terms):
@@ -34,11 +34,11 @@ def told(monkeypatch, estate, records, *arguments, **more):
 
 def test_each_name_is_asked_once_round_by_round(monkeypatch, estate):
     """What is included is asked for when it is known; no name twice, though two records name it."""
-    estate.write(sending("include:spf.vendor.example", "include:b.vendor.example"))
+    estate.write(sending("include:spf.mail-vendor.net", "include:b.mail-vendor.net"))
     records = {
-        VENDOR: ["v=spf1 include:c.vendor.example -all"],
-        ("b.vendor.example", "TXT"): ["v=spf1 include:c.vendor.example -all"],
-        ("c.vendor.example", "TXT"): ["v=spf1 ip4:192.0.2.9 -all"],
+        VENDOR: ["v=spf1 include:c.mail-vendor.net -all"],
+        ("b.mail-vendor.net", "TXT"): ["v=spf1 include:c.mail-vendor.net -all"],
+        ("c.mail-vendor.net", "TXT"): ["v=spf1 ip4:192.0.2.9 -all"],
     }
     found, code, asked = told(monkeypatch, estate, records)
     assert (found, code) == ({}, 0)
@@ -50,7 +50,7 @@ def test_a_plan_without_changes_asks_nobody(monkeypatch, estate):
     assert told(monkeypatch, estate, {}) == ({}, 0, [])
     estate.write(dns('records:\n  - {name: www, type: A, values: ["192.0.2.1"]}\n'))
     assert told(monkeypatch, estate, {}) == ({}, 0, [])
-    estate.write(sending("include:spf.vendor.example"))
+    estate.write(sending("include:spf.mail-vendor.net"))
     with Answering({}) as server:
         monkeypatch.setenv("RECONCILER_RESOLVER", server.address)
         assert estate.run("validate").code == 0
@@ -67,8 +67,8 @@ def test_what_the_plan_changes_counts_as_it_shall_be(monkeypatch, estate):
 
 def test_too_many_lookups_behind_an_include_refuse_until_accepted(monkeypatch, estate):
     """Counted to the end by what DNS says, at the parameter's line; an acceptance lifts it as any other."""
-    estate.write(sending("include:spf.vendor.example"))
-    records = {VENDOR: ["v=spf1 " + " ".join(f"exists:%{{i}}.x{n}.vendor.example" for n in range(9)) + " -all"]}
+    estate.write(sending("include:spf.mail-vendor.net"))
+    records = {VENDOR: ["v=spf1 " + " ".join(f"exists:%{{i}}.x{n}.mail-vendor.net" for n in range(9)) + " -all"]}
     found, code, _ = told(monkeypatch, estate, records)
     assert (found["DN015"]["severity"], found["DN015"]["line"], code) == ("error", 3, 3)
     estate.write(accepting("DN015", "TXT/northwind.example"))
@@ -79,31 +79,38 @@ def test_too_many_lookups_behind_an_include_refuse_until_accepted(monkeypatch, e
 @pytest.mark.parametrize(
     ("records", "more", "code"),
     [
-        ({}, {}, "DN018"),  # there are no such names
-        ({}, {"failing": ["spf.vendor.example"]}, "DN019"),
-        ({("x.vendor.example", "A"): ["192.0.2.1"]}, {}, "DN018"),
+        ({}, {}, "DN018"),
+        ({}, {"failing": ["spf.mail-vendor.net"]}, "DN019"),
+        ({("x.mail-vendor.net", "A"): ["192.0.2.1"]}, {}, "DN018"),
     ],
     ids=["no such name", "no answer", "names that nobody has"],
 )
 def test_what_is_not_there_outside_refuses_nothing(monkeypatch, estate, records, more, code):
     """Four names of a vendor that do not exist: a warning each or unknown, never fine, and exit 0."""
-    estate.write(sending("include:spf.vendor.example", *(f"a:n{n}.vendor.example" for n in range(3))))
+    estate.write(sending("include:spf.mail-vendor.net", *(f"a:n{n}.mail-vendor.net" for n in range(3))))
     found, exit_code, _ = told(monkeypatch, estate, records, **more)
     assert (code in found, exit_code) == (True, 0)
     assert {f["severity"] for f in found.values()} <= {"warning", "info"}
 
 
+def test_that_a_reserved_name_is_not_there_says_nothing(monkeypatch, estate):
+    """Nobody can hold a name below `example` (RFC 2606): unknown."""
+    estate.write(sending("include:spf.vendor.example"))
+    found, exit_code, _ = told(monkeypatch, estate, {})
+    assert (set(found), exit_code) == ({"DN019"}, 0)
+
+
 def test_nobody_to_ask_is_unknown(monkeypatch, estate):
     """With `none` no packet leaves; the plan says what it does not know."""
-    estate.write(sending("include:spf.vendor.example"))
+    estate.write(sending("include:spf.mail-vendor.net"))
     (unknown,) = [f for f in estate.one()["findings"] if f["code"] == "DN019"]
-    assert "spf.vendor.example TXT" in unknown["detail"]
+    assert "spf.mail-vendor.net TXT" in unknown["detail"]
     assert "DN019" not in codes(estate.one()["findings"])
 
 
 def test_a_resolver_that_is_none_is_said(monkeypatch, estate):
     """A typing mistake must not look like silence: exit 1, and how it is written."""
-    estate.write(sending("include:spf.vendor.example"))
+    estate.write(sending("include:spf.mail-vendor.net"))
     monkeypatch.setenv("RECONCILER_RESOLVER", "resolver.example")
     run = estate.run("plan")
     assert (run.code, "RECONCILER_RESOLVER" in run.err, "ADDRESS:PORT" in run.err) == (1, True, True)
