@@ -224,7 +224,7 @@ def test_what_a_killed_run_made_is_in_its_history(estate):
     command = [
         sys.executable,
         "-c",
-        BREAKS.replace("pack = ", "__import__('os').kill(__import__('os').getpid(), 9)  # "),
+        BREAKS.replace('Path(".git/kept").mkdir()', "__import__('os').kill(__import__('os').getpid(), 9)  # "),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([*command, "apply", "--yes", "--tenant", "northwind"], cwd=estate.root, env=environment, check=False)
