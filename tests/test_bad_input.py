@@ -351,14 +351,14 @@ SQLITE = '{type: postfix_dovecot, database: "sqlite:///var/second.sqlite"}'
 AGENCY_CASES = {
     "no file": (None, "IN304", "reconciler.yaml:1:1"),
     "not YAML": ("version: 1\nproviders: {\n", "IN005", "reconciler.yaml:3:1"),
-    "an unknown key": (f"{AGENCY}tennants: x\n", "IN020", "reconciler.yaml:13:1"),
+    "an unknown key": (f"{AGENCY}tennants: x\n", "IN020", "reconciler.yaml:14:1"),
     "an unknown provider type": (AGENCY.replace("postfix_dovecot", "exchange"), "IN225", "reconciler.yaml:4:10"),
     "a DNS provider as mail": (AGENCY.replace("postfix_dovecot", "zone_files"), "IN225", "reconciler.yaml:4:10"),
     "a setting that is missing": (AGENCY.replace("directory: var/zones, ", ""), "IN226", "reconciler.yaml:5:9"),
     "a setting there is not": (AGENCY.replace("directory:", "folder: x, directory:"), "IN226", "reconciler.yaml:5:35"),
-    "no provider by default": (AGENCY.replace("{mail: mailhost", "{mail: other"), "IN208", "reconciler.yaml:12:12"),
-    "no server by default": (AGENCY.replace("server: primary", "server: other"), "IN207", "reconciler.yaml:12:40"),
-    "a member who is nobody": (AGENCY.replace("[anna]", "[anna, kim]"), "IN205", "reconciler.yaml:10:31"),
+    "no provider by default": (AGENCY.replace("{mail: mailhost", "{mail: other"), "IN208", "reconciler.yaml:13:12"),
+    "no server by default": (AGENCY.replace("server: primary", "server: other"), "IN207", "reconciler.yaml:13:40"),
+    "a member who is nobody": (AGENCY.replace("[anna, bela]", "[anna, kim]"), "IN205", "reconciler.yaml:11:31"),
     "one system under two names": (
         AGENCY.replace("mailhost: {", f"twin: {SQLITE.replace('second', 'mail')}, mailhost: {{"),
         "IN217", "reconciler.yaml:4:80",

@@ -167,7 +167,8 @@ def test_a_name_below_another_domain_is_that_domains(tmp_path):
         "zone: {name: northwind.example, create: true}\n",
     }
     names = "records:\n  - {name: labs, type: MX, values: ['1 mx.x.example.']}\n"
-    estate = make(tmp_path / "estate", northwind(names=names), labs)
+    given = control("delegates: {labs.northwind.example: zeta}\n")
+    estate = make(tmp_path / "estate", northwind(names=names), labs, given)
     assert validated(estate) == {"DN002"}
     estate.write(dns())
     assert (validated(estate), estate.apply().code, estate.one()["changes"]) == (set(), 0, [])

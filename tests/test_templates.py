@@ -9,12 +9,13 @@ import pytest
 from tests.estates import AGENCY, ROOT, accepting, codes, control, dns, mail, make, northwind
 
 OWN = "domain-templates/own/1.yaml"
+ROLES = "aliases: {info: [jane], postmaster: [jane], abuse: [jane]}\n"  # whatever the template gives
 SHIPPED = AGENCY.replace("mini/1", "standard/1")
 
 
 @pytest.fixture
 def estate(tmp_path):
-    return make(tmp_path / "estate", northwind(names="template: own/1\n"), {OWN: "template: own/1\n"})
+    return make(tmp_path / "estate", northwind(more=ROLES, names="template: own/1\n"), {OWN: "template: own/1\n"})
 
 
 def records(estate, template="", more="template: own/1\n", records_of="northwind.example"):

@@ -325,7 +325,7 @@ def _values(*values: str) -> Attributes:
 
 ONE, TWO, FIVE = ", quota: 1 GiB", ", quota: 2 GiB", 5 * GIB  # five: what the estate starts a mailbox with
 OURS, MOVED, HANDS = "v=spf1 -all", "v=spf1 ~all", "v=spf1 ?all"
-OLD_KEY, NEW_KEY = "v=DKIM1; k=rsa; p=b2xk", "v=DKIM1; k=rsa; p=bmV3"
+OLD_KEY, NEW_KEY = "v=DKIM1; k=ed25519; p=AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", "v=DKIM1; k=rsa; p=bmV3"
 RSA = "{type: rsa}"
 
 
