@@ -1,12 +1,50 @@
-"""The commands that answer questions, from Git alone: no live system and no remote is asked."""
+"""The commands that answer a question from Git alone: no live system and no remote is contacted by any of them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.options import DONE, ERROR, common, formats, leave, prepare
+from reconciler.options import DONE, ERROR, common, formats, leave, prepare, worktree_option
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.findings import Finding
+
+
+@click.command()
+@common
+@formats("text", "json")
+@click.argument("name", metavar="NAME")
+def who(form: str, name: str, **options: Any) -> None:
+    """Whose an ADDRESS or DOMAIN is, or what a PERSON has; who may reset it, what changed last, how to undo it."""
+    from reconciler import asking
+    from reconciler.reports import data
+    from reconciler.reports import who as answers
+
+    output, request = prepare(form, **options)
+    found = asking.who(request, name)
+    if form == "json":
+        output.text(data.text(answers.who_data(found)))
+    else:
+        output.lines(answers.who(found))
+    leave(DONE)
+
+
+@click.command()
+@common
+@worktree_option
+def codeowners(**options: Any) -> None:
+    """Print the CODEOWNERS file that the roles and accounts come to."""
+    from reconciler import asking
+
+    output, request = prepare("text", **options)
+    text, found = asking.codeowners(request)
+    output.text(text)
+    _warn(found)
+    leave(DONE)
 
 
 @click.command()
@@ -33,4 +71,12 @@ def trace(form: str, address: str, **options: Any) -> None:
     leave(ERROR if found.unknown else DONE)
 
 
-COMMANDS = (trace,)
+def _warn(found: Sequence[Finding]) -> None:
+    """Findings beside an answer that somebody keeps: on stderr."""
+    from reconciler.reports import lines
+
+    for line in lines.findings(found):
+        click.echo("".join(text for text, _ in line), err=True)
+
+
+COMMANDS = (who, trace, codeowners)

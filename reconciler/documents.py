@@ -87,14 +87,14 @@ def bounded(findings: Iterable[Finding]) -> list[Finding]:
 
 def locate(document: Document, path: tuple[str | int, ...]) -> tuple[int, int]:
     """Line and column (from 1) of the key or list item that `path` leads to, or of its nearest parent."""
-    known = _positions(document.raw)
-    while path not in known:
+    while path not in (known := positions(document.raw)):
         path = path[:-1]
     return known[path]
 
 
 @lru_cache(maxsize=8)  # what is printed comes file by file
-def _positions(raw: bytes) -> dict[tuple[str | int, ...], tuple[int, int]]:
+def positions(raw: bytes) -> dict[tuple[str | int, ...], tuple[int, int]]:
+    """{path of keys: line and column} of all that a file says."""
     return dict(_walk(yaml.compose(raw, Loader=yaml.CBaseLoader), (), (1, 1)))
 
 

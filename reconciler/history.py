@@ -13,6 +13,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from reconciler.codeowners import PLACES
 from reconciler.errors import InputError
 from reconciler.estate_rules import NO_COMMIT, NO_FOLDER, NO_REPOSITORY
 from reconciler.findings import Origin
@@ -88,7 +89,7 @@ class Repository:
         return Tree([line.partition("\t")[2] for line in lines], lambda at: file(lines[at]))
 
     def _walk(self) -> Iterator[File]:
-        for part in ("reconciler.yaml", "domain-templates", "tenants"):
+        for part in ("reconciler.yaml", "domain-templates", "tenants", *PLACES):
             path = self.root / part
             for found in [path] if path.is_file() else sorted(path.rglob("*")):
                 if found.is_symlink() or found.is_file():

@@ -133,8 +133,7 @@ def _open(session: Session) -> list[Ledger]:
 
 def history(session: Session, name: str) -> list[Data]:
     """Every change to an address, a name, a domain or a tenant: what, from what to what, by whom, and its undoing."""
-    tenants = _tenants(session, name)
-    found, moved = _told(session, tenants, name)
+    found, moved = _told(session, tenants := _tenants(session, name), name)
     if tenants and moved and name not in session.names:  # it was taken over as it was, maybe from another tenant
         found, _ = _told(session, [], name)
     return found
@@ -147,14 +146,23 @@ def _told(session: Session, tenants: Sequence[str], name: str) -> tuple[list[Dat
     """
     found, adopted, asked = list[Data](), False, {_canonical(name)}
     for run in runs(session.estate.repository, session.told(tenants)):
-        applied = {key: run[key] for key in _APPLIED}
-        whole = run["tenant"] == name
-        here = [change for change in run["changes"] if whole or _among(change, asked)]
-        noted = [_noted(step) for step in run["steps"] if (whole or _among(step, asked)) and _tells(step)]
-        found += [{"was": None, **change, "applied": applied} for change in (*here, *noted)]
+        found += (here := _here(run, asked, whole=run["tenant"] == name))
         adopted |= any(step["what"] == "adopt" and _among(step, asked) for step in run["steps"])
-        asked |= {change["was"].lower() for change in here if change.get("was") and change["result"] == "applied"}
+        asked |= {change["was"].lower() for change in here if change["was"] and change["result"] == "applied"}
     return found, adopted
+
+
+def last(repository: Repository, tips: Iterable[str], name: str) -> Data | None:
+    """The newest change to a name that was made or noted, as `history` tells it. Raises LedgerError."""
+    told = (change for run in runs(repository, tips) for change in _here(run, {_canonical(name)}))
+    return next((change for change in told if change["result"] in {"applied", "noted"}), None)
+
+
+def _here(run: Data, asked: Iterable[str], *, whole: bool = False) -> list[Data]:
+    applied = {key: run[key] for key in _APPLIED}
+    made = [change for change in run["changes"] if whole or _among(change, asked)]
+    noted = [_noted(step) for step in run["steps"] if (whole or _among(step, asked)) and _tells(step)]
+    return [{"was": None, **change, "applied": applied} for change in (*made, *noted)]
 
 
 def _tells(step: Data) -> bool:

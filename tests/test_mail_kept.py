@@ -27,8 +27,9 @@ pytestmark = need(MASTER, "dovecot", "/usr/lib/dovecot/imap", root=True)
 PROVIDER = '{type: postfix_dovecot, database: "sqlite:///var/mail.sqlite"}'
 AGENCY = TEMPLATE.format(provider=PROVIDER).replace("template: standard/1, ", "")
 JANE, TOM = "jane@acme.example", "tom@acme.example"
-BOTH = "{domain: acme.example, owner: jane, mailboxes: {jane: {owner: jane}, tom: {owner: tom}}}\n"
-ALONE = "{domain: acme.example, owner: jane, mailboxes: {jane: {owner: jane}}}\n"
+ROLES = "aliases: {postmaster: [jane], abuse: [jane]}"
+BOTH = f"{{domain: acme.example, owner: jane, {ROLES}, mailboxes: {{jane: {{owner: jane}}, tom: {{owner: tom}}}}}}\n"
+ALONE = f"{{domain: acme.example, owner: jane, {ROLES}, mailboxes: {{jane: {{owner: jane}}}}}}\n"
 FILE = "tenants/acme/domains/acme.example.yaml"
 
 

@@ -1,0 +1,156 @@
+"""The questions that Git alone answers, as short lists of calls. No live system and no remote is contacted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler import last_change, reviewers
+from reconciler.compile import Compiled
+from reconciler.documents import Document
+from reconciler.errors import InputError, LedgerError, ReconcilerError
+from reconciler.files import Files
+from reconciler.findings import Origin, did_you_mean
+from reconciler.ledger import Ledger
+from reconciler.naming import SHOWN, meant, named_in
+from reconciler.questions import who as answers
+from reconciler.questions.view import View
+from reconciler.session import Session
+from reconciler.tenant_files import Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.findings import Finding
+    from reconciler.model import Resource
+    from reconciler.naming import Meant
+    from reconciler.request import Request
+
+Data = dict[str, Any]
+_FILES = ("domain-templates", "reconciler.yaml")
+
+
+def codeowners(request: Request) -> tuple[str, list[Finding]]:
+    """The CODEOWNERS file, and who of those in its roles cannot be asked. Raises InputError."""
+    with Session(request) as session:
+        return reviewers.made(session)
+
+
+def who(request: Request, name: str) -> Data:
+    """Whose something is, who may reset and change it, what changed last. Raises ReconcilerError for unknown names."""
+    with Session(request) as session:
+        found = meant(session, name)
+        desk = _Desk(session, found.tenant)
+        answer = {"address": desk.address, "domain": desk.domain, "person": desk.person}[found.kind](found)
+        return {"commit": session.estate.commit, "as_of": session.today, "asked": name, **answer}
+
+
+class _Desk:
+    """One tenant's files, state and ledger (of no tenant: the agency's), and what is answered from them."""
+
+    def __init__(self, session: Session, tenant: str) -> None:
+        self._session, self._estate, self._repository = session, session.estate, session.estate.repository
+        self._tenant = self._estate.parsed([tenant])[tenant] if tenant else Tenant(Files(""))
+        self.view = view(session, self._tenant)
+        tip = session.tips.get(tenant)
+        self._tips = session.vouched({tenant: tip}) if tip is not None else {}
+        self._unsigned = tip is not None and not self._tips
+        found = session.ledgers.read({tenant: self._tips.get(tenant)})[tenant]
+        self._ledger = Ledger(tenant) if isinstance(found, LedgerError) else found
+        self._unread = found if isinstance(found, LedgerError) else None
+
+    def address(self, found: Meant) -> Data:
+        """A declared address, what answers for it, or one that the ledger still knows."""
+        match = answers.matching(self.view, found.name)
+        retired = {
+            a.name: e for a, e in self._ledger.entries.items() if a.kind in {"mailbox", "alias"} and not e.absent
+        }
+        if (match is None or match[1] == "catch-all") and found.name in retired:
+            last = self._applied(found.name) or last_change.unknown("unknown: the journal does not tell")
+            return {**answers.of_retired(self.view, found.name, retired[found.name]), "via": None, "last_change": last}
+        if match is None:
+            near = did_you_mean(found.name, self.view.named)
+            raise ReconcilerError(f"{found.name} is not declared: mail for it is refused.{near}")
+        thing = self.view.named[match[0]]
+        return {**answers.of_address(self.view, match[0]), "via": match[1] or None, "last_change": self._of([thing])}
+
+    def domain(self, found: Meant) -> Data:
+        """A domain."""
+        if found.name not in self.view.files.domains:
+            raise ReconcilerError(f"the file of {found.name} has another name than the domain in it")
+        things = [thing for thing in self.view.compiled.state.values() if thing.domain == found.name]
+        gone = {a for a, e in self._ledger.entries.items() if e.domain == found.name and not e.absent and not e.retired}
+        moved = bool(gone - self.view.compiled.state.keys())
+        last = self._of(things, found.name, moved=moved)
+        return {**answers.of_domain(self.view, found.name), "via": None, "last_change": last}
+
+    def person(self, found: Meant) -> Data:
+        """A person or a team; of the agency's with what they are in the tenants that name them."""
+        data = answers.of_person(self.view, found.name)
+        tenants = [found.tenant] if found.tenant else named_in(self._session, found.name)
+        if not found.tenant:
+            for tenant in self._estate.parsed(tenants[:SHOWN]).values():
+                if tenant.sound:
+                    answers.add(data, answers.of_person(view(self._session, tenant), found.name))
+        data["details"] |= {"tenants": tenants, "looked_into": len(tenants[:SHOWN])}
+        return {**data, "via": None, "last_change": self._of_person(found.name)}
+
+    def _of(self, things: list[Resource], domain: str = "", *, moved: bool = False) -> Data:
+        """The last change to some things: in Git, where it is not applied yet, else the one that was applied last."""
+        known = self._ledger.entries
+        entries = [known.get(thing.address) for thing in things]
+        pairs = zip(things, entries, strict=True)
+        moved |= any(e is None or e.absent or dict(t.attributes) != dict(e.said) for t, e in pairs)
+        if not moved and (found := self._applied(domain or things[0].address.name)):
+            return found
+        base = self._ledger.applied
+        if not domain and entries[0] is not None and entries[0].commit:
+            base = entries[0].commit
+        files = self._files(things, domain)
+        lines = None if domain else self._lines(things[0].origin)
+        head = self._estate.commit
+        changed = last_change.in_lines(self._repository, base, head, lines) if lines else None
+        changed = changed or last_change.in_files(self._repository, base, head, files)
+        return changed or self._nothing()
+
+    def _of_person(self, name: str) -> Data:
+        lines, head = self._lines(self.view.people.places[name]), self._estate.commit
+        found = last_change.in_lines(self._repository, None, head, lines) if lines else None
+        if found is not None and found["unknown"] and self._ledger.applied:
+            found = (
+                last_change.in_lines(self._repository, self._ledger.applied, head, lines) or found if lines else None
+            )
+        return found or last_change.unknown("unknown: Git does not tell")
+
+    def _files(self, things: Iterable[Resource], domain: str) -> list[str]:
+        folder = self.view.files.folder
+        named = [f"{folder}/{side}/{domain or thing.domain}.yaml" for side in ("domains", "dns") for thing in things]
+        return [*dict.fromkeys(named), *_FILES]
+
+    def _lines(self, origin: Origin | None) -> last_change.Lines | None:
+        if origin is None or (file := self._estate.tree.get(origin.file)) is None:
+            return None
+        return last_change.lines_of(Document(file.path, self._repository.read([file])[file.path], {}), origin.path)
+
+    def _applied(self, name: str) -> Data | None:
+        try:
+            return last_change.applied(self._repository, list(self._tips.values()), name)
+        except LedgerError as error:
+            return last_change.unknown(f"unknown: {error}")
+
+    def _nothing(self) -> Data:
+        if self._unsigned:
+            return last_change.unknown("unknown: nobody who may has signed for the ledger")
+        return last_change.unknown(f"unknown: {self._unread}" if self._unread else "unknown: Git does not tell")
+
+
+def view(session: Session, tenant: Tenant) -> View:
+    """What questions look at. Raises InputError where the tenant's files cannot be used."""
+    estate = session.estate
+
+    def place(origin: Origin) -> Origin:
+        return estate.located(tenant, origin)
+
+    if not tenant.sound:
+        raise InputError([finding._replace(origin=place(finding.origin)) for finding in tenant.findings])
+    compiled = estate.compile(tenant) if tenant.files.tenant else Compiled("")
+    return View(tenant.files, compiled, estate.agency, estate.domains, session.today, place)

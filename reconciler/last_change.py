@@ -1,0 +1,139 @@
+"""What changed last, by whom, and how to undo it: from the journal, and from Git where it has moved since.
+
+`git log -- FILE` over all of a history takes seconds where there are thousands of tenants. So what was applied is
+looked up in the tenant's journal, and Git is asked only from there on, for the lines of the thing, and over at most
+2,000 commits. A shallow clone names the wrong author for what lies beyond its edge: then nothing is said.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler import documents, past
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.documents import Document
+    from reconciler.history import Repository
+
+Data = dict[str, Any]
+FAR = 2000  # commits that are looked through
+SHALLOW = "unknown: shallow clone"
+_AUTHOR = re.compile(rb"^author (.*) <[^>]*> ([0-9]+) [+-][0-9]{4}$", re.MULTILINE)
+
+
+class Lines(NamedTuple):
+    """A piece of a file, with its first and last line, from 1."""
+
+    file: str
+    first: int
+    last: int
+
+
+def lines_of(document: Document, path: tuple[str | int, ...]) -> Lines:
+    """The lines of what a path of keys leads to, without comments and empty lines that follow it."""
+    first, _ = documents.locate(document, path)
+    at = documents.positions(document.raw).items()
+    behind = (line for other, (line, _) in at if line > first and other[: len(path)] != path)
+    text = document.raw.decode().splitlines()
+    last = min(behind, default=len(text) + 1) - 1
+    while last > first and text[last - 1].strip()[:1] in {"", "#"}:
+        last -= 1
+    return Lines(document.file, first, last)
+
+
+def unknown(why: str) -> Data:
+    """The answer where nobody can say."""
+    keys = ("commit", "author", "date", "file", "line", "action", "brings_back", "applied", "undo")
+    return {**dict.fromkeys(keys), "unknown": why}
+
+
+def applied(repository: Repository, tips: Sequence[str], name: str) -> Data | None:
+    """The last change to a name that was applied, as the journal tells it. Raises LedgerError."""
+    change = past.last(repository, tips, name)
+    if change is None:
+        return None
+    origin, run = change["origin"], change["applied"]
+    commit = origin["commit"] or run["commit"]
+    author, date = _written(repository, commit)
+    return {
+        "commit": commit,
+        "author": origin["author"] or author,
+        "date": date,
+        "file": origin["file"] or None,
+        "line": origin["line"] or None,
+        "action": change["action"],
+        "brings_back": change["revert"],
+        "applied": {key: run[key] for key in ("run", "actor", "ended")},
+        "undo": f"reconciler rollback {commit[:12]}",
+        "unknown": None,
+    }
+
+
+def in_files(repository: Repository, base: str | None, head: str, files: Sequence[str]) -> Data | None:
+    """The last commit after `base` (None: of all) that touched some files; None where there is none."""
+    if (why := _beyond(repository, base, head)) is not None:
+        return why
+    found = repository.commits(base, head, files)
+    return _commit(repository, found[0][0], None) if found else None
+
+
+def in_lines(repository: Repository, base: str | None, head: str, lines: Lines) -> Data | None:
+    """The last commit after `base` (None: of all) that wrote one of the lines; None where that was before."""
+    if (why := _beyond(repository, base, head)) is not None:
+        return why
+    span, range_ = f"{lines.first},{lines.last}", head if base is None else f"{base}..{head}"
+    try:
+        listing = repository.git("blame", "--porcelain", "-L", span, range_, "--", lines.file)
+    except subprocess.CalledProcessError:
+        return unknown("unknown: Git does not tell")
+    found: dict[str, tuple[int, bool]] = {}
+    commit = ""
+    for line in listing.decode(errors="replace").splitlines():
+        if (match := re.match(r"([0-9a-f]{40,64}) \d+ \d+", line)) is not None:
+            commit = match[1]
+        elif line.startswith("author-time "):
+            found[commit] = (int(line.split()[1]), False)
+        elif line == "boundary" and commit in found:
+            found[commit] = (found[commit][0], True)
+    if base is not None:
+        found = {commit: said for commit, said in found.items() if not said[1]}
+    elif any(edge for _, edge in found.values()) and _is_shallow(repository):
+        return unknown(SHALLOW)
+    newest = max(found, key=lambda commit: found[commit], default=None)
+    return None if newest is None else _commit(repository, newest, lines)
+
+
+def _commit(repository: Repository, commit: str, lines: Lines | None) -> Data:
+    author, date = _written(repository, commit)
+    said = {"commit": commit, "author": author, "date": date, "undo": f"git revert {commit[:12]}", "unknown": None}
+    place = {"file": lines.file, "line": lines.first} if lines else {}
+    return {**unknown(""), **said, **place}
+
+
+def _beyond(repository: Repository, base: str | None, head: str) -> Data | None:
+    """Why Git cannot be asked: the clone lacks what came before, or it would take too long."""
+    there = base is None or repository.resolve([base])
+    if not there or (base is not None and repository.attempt("merge-base", "--is-ancestor", base, head).returncode):
+        return unknown(SHALLOW if _is_shallow(repository) else "unknown: what was applied last is not in this history")
+    range_ = head if base is None else f"{base}..{head}"
+    count = int(repository.git("rev-list", "--count", f"--max-count={FAR + 1}", range_))
+    return unknown(f"unknown: more than {FAR} commits to look through") if count > FAR else None
+
+
+def _is_shallow(repository: Repository) -> bool:
+    return repository.git("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+
+def _written(repository: Repository, commit: str) -> tuple[str | None, str | None]:
+    """(author, UTC time) of a commit; None each where the clone does not have it."""
+    content = repository.objects([commit]).get(commit, b"").partition(b"\n\n")[0]
+    match = _AUTHOR.search(content)
+    if match is None:
+        return None, None
+    when = datetime.fromtimestamp(int(match[2]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return match[1].decode(errors="replace"), when
