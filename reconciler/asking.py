@@ -12,13 +12,15 @@ from reconciler.files import Files
 from reconciler.findings import Origin, did_you_mean
 from reconciler.ledger import Ledger
 from reconciler.naming import SHOWN, meant, named_in
+from reconciler.questions import inventory as questions
 from reconciler.questions import who as answers
+from reconciler.questions.inventory import Known
 from reconciler.questions.view import View
 from reconciler.session import Session
 from reconciler.tenant_files import Tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from reconciler.findings import Finding
     from reconciler.model import Resource
@@ -42,6 +44,36 @@ def who(request: Request, name: str) -> Data:
         desk = _Desk(session, found.tenant)
         answer = {"address": desk.address, "domain": desk.domain, "person": desk.person}[found.kind](found)
         return {"commit": session.estate.commit, "as_of": session.today, "asked": name, **answer}
+
+
+def inventory(request: Request, domain: str) -> tuple[Data, list[Finding]]:
+    """The domains of the tenants asked for, or one; and why some tenants are not told of. Raises ReconcilerError."""
+    with Session(request) as session:
+        asked = ""
+        if domain:
+            found = meant(session, domain)
+            if found.kind != "domain":
+                raise ReconcilerError(f"{domain} is no domain; `reconciler who {domain}` tells of it")
+            asked, session.names = found.name, (found.tenant,)
+
+        def job(names: Sequence[str]) -> list[tuple[Data | None, list[Finding]]]:
+            return [_inventoried(session, name, asked) for name in names if session.estate.has(name)]
+
+        parts = session.over_tenants(job)
+        bad = [finding for _, found in parts for finding in found]
+        tenants = [data for data, _ in parts if data is not None]
+        return {"commit": session.estate.commit, "as_of": session.today, "tenants": tenants}, bad
+
+
+def _inventoried(session: Session, name: str, asked: str) -> tuple[Data | None, list[Finding]]:
+    try:
+        desk = _Desk(session, name)
+    except InputError as error:
+        return None, list(error.findings)
+    known = desk.known()
+    domains = [domain for domain in sorted(desk.view.files.domains) if asked in {"", domain}]
+    told = [questions.of_domain(desk.view, domain, known) for domain in domains]
+    return {"tenant": desk.view.tenant(), "domains": told}, []
 
 
 class _Desk:
@@ -93,6 +125,12 @@ class _Desk:
                     answers.add(data, answers.of_person(view(self._session, tenant), found.name))
         data["details"] |= {"tenants": tenants, "looked_into": len(tenants[:SHOWN])}
         return {**data, "via": None, "last_change": self._of_person(found.name)}
+
+    def known(self) -> Known:
+        """The ledger's lines and how old they are."""
+        commits = {entry.commit for entry in self._ledger.entries.values()}
+        days = {c: when[:10] for c, (_, when) in last_change.written(self._repository, commits).items()}
+        return Known(self._ledger.entries, days)
 
     def _of(self, things: list[Resource], domain: str = "", *, moved: bool = False) -> Data:
         """The last change to some things: in Git, where it is not applied yet, else the one that was applied last."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.options import DONE, ERROR, common, formats, leave, prepare, worktree_option
+from reconciler.output import progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,29 @@ def who(form: str, name: str, **options: Any) -> None:
     else:
         output.lines(answers.who(found))
     leave(DONE)
+
+
+@click.command()
+@common
+@formats("text", "json")
+@click.argument("domain", metavar="[DOMAIN]", default="")
+def inventory(form: str, domain: str, **options: Any) -> None:
+    """All through which each domain could be taken over, and what there is of it: value, source and age."""
+    from reconciler import asking
+    from reconciler.errors import InputError
+    from reconciler.reports import data, inventories
+
+    output, request = prepare(form, **options)
+    with progress(output) as told:
+        found, bad = asking.inventory(request._replace(progress=told), domain)
+    if bad and not found["tenants"]:
+        raise InputError(bad)
+    if form == "json":
+        output.text(data.text(inventories.as_data(found, bad)))
+    else:
+        output.lines(inventories.lines(found))
+    _warn(bad)
+    leave(ERROR if bad else DONE)
 
 
 @click.command()
@@ -79,4 +103,4 @@ def _warn(found: Sequence[Finding]) -> None:
         click.echo("".join(text for text, _ in line), err=True)
 
 
-COMMANDS = (who, trace, codeowners)
+COMMANDS = (who, trace, inventory, codeowners)

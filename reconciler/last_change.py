@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reconciler import documents, past
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from reconciler.documents import Document
     from reconciler.history import Repository
@@ -59,7 +59,7 @@ def applied(repository: Repository, tips: Sequence[str], name: str) -> Data | No
         return None
     origin, run = change["origin"], change["applied"]
     commit = origin["commit"] or run["commit"]
-    author, date = _written(repository, commit)
+    author, date = written(repository, [commit]).get(commit, (None, None))
     return {
         "commit": commit,
         "author": origin["author"] or author,
@@ -109,7 +109,7 @@ def in_lines(repository: Repository, base: str | None, head: str, lines: Lines) 
 
 
 def _commit(repository: Repository, commit: str, lines: Lines | None) -> Data:
-    author, date = _written(repository, commit)
+    author, date = written(repository, [commit]).get(commit, (None, None))
     said = {"commit": commit, "author": author, "date": date, "undo": f"git revert {commit[:12]}", "unknown": None}
     place = {"file": lines.file, "line": lines.first} if lines else {}
     return {**unknown(""), **said, **place}
@@ -129,11 +129,11 @@ def _is_shallow(repository: Repository) -> bool:
     return repository.git("rev-parse", "--is-shallow-repository").strip() == b"true"
 
 
-def _written(repository: Repository, commit: str) -> tuple[str | None, str | None]:
-    """(author, UTC time) of a commit; None each where the clone does not have it."""
-    content = repository.objects([commit]).get(commit, b"").partition(b"\n\n")[0]
-    match = _AUTHOR.search(content)
-    if match is None:
-        return None, None
-    when = datetime.fromtimestamp(int(match[2]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return match[1].decode(errors="replace"), when
+def written(repository: Repository, commits: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """{commit: (author, UTC time)} of those that the clone has."""
+    found = {}
+    for commit, content in repository.objects(sorted(set(commits) - {""})).items():
+        if (match := _AUTHOR.search(content.partition(b"\n\n")[0])) is not None:
+            when = datetime.fromtimestamp(int(match[2]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            found[commit] = (match[1].decode(errors="replace"), when)
+    return found

@@ -50,9 +50,8 @@ def meant(session: Session, name: str) -> Meant:
 
 def named_in(session: Session, person: str) -> list[str]:
     """The tenants whose mailboxes, domains or assets name one of the agency's people, by their text."""
-    word = re.compile(rb"(?<![\w.@-])" + re.escape(person.encode()) + rb"(?![\w.@-])")
     parts = ("domains/", "tenant.yaml", "control.yaml")
-    return _containing(session, lambda path: path.split("/", 2)[2].startswith(parts), word)
+    return _containing(session, lambda path: path.split("/", 2)[2].startswith(parts), person)
 
 
 def _holder(session: Session, domain: str, asked: str) -> str:
@@ -109,8 +108,7 @@ def _search(
     session: Session, key: str, wanted: Callable[[str], bool], here: Callable[[Files], Iterator[Meant]]
 ) -> Iterator[Meant]:
     """What has the name, in the tenants whose files hold it as text; of very many the first ones do."""
-    pattern = re.compile(re.escape(key.encode()), re.IGNORECASE)
-    tenants = _containing(session, wanted, pattern)
+    tenants = _containing(session, wanted, key)
     for start in range(0, len(tenants), SHOWN):
         some = session.estate.parsed(tenants[start : start + SHOWN]).values()
         found = [what for tenant in some for what in here(tenant.files)]
@@ -119,12 +117,15 @@ def _search(
             return
 
 
-def _containing(session: Session, wanted: Callable[[str], bool], pattern: re.Pattern[bytes]) -> list[str]:
-    """The tenants with a file among those wanted that holds the pattern."""
+def _containing(session: Session, wanted: Callable[[str], bool], word: str) -> list[str]:
+    """The tenants with a file among those wanted in which a word stands by itself, whatever its case."""
+    plain = word.encode().lower()
+    alone = re.compile(rb"(?<![\w.@-])" + re.escape(plain) + rb"(?![\w.@-])")
     folders = [f"tenants/{name}" for name in session.request.tenants] or ["tenants"]
     files = (file for folder in folders for file in session.estate.tree.under(folder))
     contents = session.estate.repository.read(file for file in files if wanted(file.path))
-    return sorted({path.split("/")[1] for path, text in contents.items() if pattern.search(text)})
+    lowered = ((path, text.lower()) for path, text in contents.items())
+    return sorted({path.split("/")[1] for path, text in lowered if plain in text and alone.search(text)})
 
 
 def _one(asked: str, found: Sequence[Meant]) -> Meant | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.estates import AGENCY, contoso, control, make, northwind
+from tests.estates import AGENCY, CONTOSO, NORTHWIND, call, contoso, control, make, northwind, tenant
 
 ROLES = "roles: {dns_auth: [ops], mailbox_admin: [ops], reset_approver: [ops]}"
 ANNA = '  anna: {name: Anna Ops, contact: "+49 30 1234567", account: "@anna"}'
@@ -17,6 +18,8 @@ def agency(people: str) -> str:
     return re.sub(r"^people:.*(?=^inside:)", f"people:\n{people}\n", AGENCY, flags=re.MULTILINE | re.DOTALL)
 
 
+BELA = '  bela: {name: Bela Varga, contact: "+49 30 1234568", account: "@bela"}'
+STAFF = agency(f"{ANNA}\n{BELA}\nteams: {{ops: {{members: [anna, bela]}}}}\n{ROLES}")
 ACCOUNTS = agency(f"{ANNA}\nteams: {{ops: {{members: [anna]}}}}\n{ROLES}")
 
 
@@ -167,3 +170,304 @@ def test_an_account_that_is_missing_can_be_accepted(estate):
     estate.write({"reconciler.yaml": text + accept})
     found = estate.run("validate", "--format", "json").json["findings"]
     assert ("OW061", "info") in {(f["code"], f["severity"]) for f in found}
+
+
+# ---------------------------------------------------------------------- who
+
+SOON = (datetime.now(UTC).date() + timedelta(days=60)).isoformat()
+
+
+@pytest.fixture
+def applied(tmp_path):
+    """Northwind as it was applied, with a shared box, a forward, a twin; and Contoso, with people of the same ids."""
+    boxes = {"jane": "{owner: jane}", "tom": "{owner: tom}"}
+    why = f"keep_copy: true, owner: jane, reason: travels, approved_by: ops, expires: {SOON}"
+    more = (
+        "shared:\n  desk: {owner: jane, members: {jane: full, tom: read}}\n"
+        "aliases:\n  info: [desk]\n"
+        f"forwards:\n  jane: {{to: [jane@phone.example], {why}}}\n"
+    )
+    said = "domain: twin.example\nowner: jane\nalias_of: northwind.example\n"
+    twin = {
+        "tenants/northwind/domains/twin.example.yaml": said,
+        "tenants/northwind/dns/twin.example.yaml": "domain: twin.example\ndns: null\n",
+    }
+    estate = make(tmp_path / "estate", northwind(boxes, more), twin, contoso(), agency=STAFF)
+    return estate.applied()
+
+
+def ask(estate, name, *arguments):
+    run = estate.run("who", name, "--format", "json", *arguments)
+    assert run.code == 0, run.out
+    return run.json
+
+
+def text(estate, name, *arguments):
+    run = estate.run("who", name, *arguments)
+    assert run.code == 0, run.err
+    return run.out
+
+
+def test_the_first_lines_name_owner_and_resetter(applied):
+    """The newcomer's question: whose is it, who may reset it; by name, with where to reach them."""
+    lines = text(applied, "jane@northwind.example").splitlines()
+    assert lines[0] == "jane@northwind.example: mailbox of Northwind Ltd (northwind)"
+    assert lines[1] == "owner         Jane Roe (jane), +44 20 5550100"
+    assert lines[2] == "may reset it  Anna Ops (anna), +49 30 1234567, team ops"
+    assert max(map(len, lines)) <= 80
+
+
+def test_who_tells_where_mail_comes_from_and_goes_to(applied):
+    """Members with their rights, what points at it, copies that leave, memberships of others."""
+    desk, jane = ask(applied, "desk@northwind.example"), ask(applied, "jane@northwind.example")
+    assert desk["kind"] == "shared"
+    assert [(m["address"], m["right"], m["owner"]["name"]) for m in desk["details"]["members"]] == [
+        ("jane@northwind.example", "full", "Jane Roe"),
+        ("tom@northwind.example", "read", "Tom Roe"),
+    ]
+    assert [(m["address"], m["kind"]) for m in desk["details"]["mail_from"]] == [
+        ("info@northwind.example", "alias"),
+        ("desk@twin.example", "alias domain"),
+    ]
+    assert [(to["address"], to["where"], to["expires"]) for to in jane["details"]["mail_to"]] == [
+        ("jane@northwind.example", "kept", None),
+        ("jane@phone.example", "outside", SOON),
+    ]
+    assert jane["details"]["member_of"] == [{"address": "desk@northwind.example", "right": "full"}]
+    assert jane["may_change"][0]["path"] == NORTHWIND
+    assert jane["may_change"][0]["holders"][0]["people"][0]["id"] == "anna"
+
+
+def test_a_change_that_was_applied_is_told_by_the_journal(applied):
+    """Commit, author, date, run; the command that undoes it; a later edit of another line is not taken for it."""
+    by_tom = by("Tom Poe", applied, NORTHWIND, "tom: {owner: tom}", "tom: {owner: tom, quota: 2 GiB}")
+    assert applied.apply().code == 0
+    assert applied.run("rollback", by_tom[:12]).code == 0
+    by("Jane Roe", applied, NORTHWIND, "jane: {owner: jane}", "jane: {owner: jane, name: Jane}")
+    last = ask(applied, "tom@northwind.example")["last_change"]
+    assert (last["commit"], last["author"], last["action"]) == (by_tom, "Tom Poe", "update")
+    assert last["undo"] == f"reconciler rollback {by_tom[:12]}"
+    assert last["applied"]["actor"].startswith("Anna Ops")
+
+
+def by(name, estate, file, old, new):
+    """A commit by somebody else; gives its id."""
+    text = (estate.root / file).read_text()
+    assert old in text
+    estate.save({file: text.replace(old, new)})
+    estate.git("-c", f"user.name={name}", "commit", "--quiet", "--all", f"--author={name} <x@y.example>", "-m", name)
+    return estate.head
+
+
+def test_a_change_that_is_not_applied_yet_is_told_by_git(applied):
+    """Who wrote the line, of the lines of this thing alone; a revert undoes it."""
+    by_jane = by("Jane Roe", applied, NORTHWIND, "jane: {owner: jane}", "jane: {owner: jane, name: Jane}")
+    by("Tom Poe", applied, NORTHWIND, "tom: {owner: tom}", "tom: {owner: tom, quota: 2 GiB}")
+    last = ask(applied, "jane@northwind.example")["last_change"]
+    assert (last["commit"], last["author"], last["applied"]) == (by_jane, "Jane Roe", None)
+    assert last["undo"] == f"git revert {by_jane[:12]}"
+    assert "not applied yet" in text(applied, "jane@northwind.example")
+    assert ask(applied, "northwind.example")["last_change"]["author"] == "Tom Poe"
+
+
+def test_before_the_first_apply_git_alone_tells(estate):
+    """No ledger yet: the commit that wrote it."""
+    last = ask(estate, "jane@northwind.example")["last_change"]
+    assert (last["commit"], last["author"], last["applied"]) == (estate.head, "Anna Ops", None)
+
+
+def test_a_shallow_clone_says_that_it_does_not_know(estate, tmp_path):
+    """It would name whoever made its oldest commit."""
+    estate.write({"README.md": "x"})
+    estate.git("clone", "--quiet", "--depth=1", f"file://{estate.root}", str(tmp_path / "shallow"))
+    run = call("who", "jane@northwind.example", "--estate", tmp_path / "shallow")
+    assert (run.code, "last change   unknown: shallow clone" in run.out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "via"),
+    [
+        ("Jane@Northwind.Example", "jane@northwind.example", None),
+        ("jane+x@northwind.example", "jane@northwind.example", "plus address"),
+        ("desk@twin.example", "desk@northwind.example", "alias domain"),
+        ("mailhost:mailbox/jane@northwind.example", "jane@northwind.example", None),
+        ("desk", "desk@northwind.example", None),
+        ("NORTHWIND.example.", "northwind.example", None),
+        ("_dmarc.northwind.example", "northwind.example", None),
+    ],
+)
+def test_a_name_may_be_written_in_many_ways(applied, name, found, via):
+    """Canonical forms, plus addresses, alias domains, addresses of a plan, a local part that is there once."""
+    data = ask(applied, name)
+    assert (data["name"], data["via"], data["asked"]) == (found, via, name)
+
+
+def test_names_are_read_in_their_own_script(tmp_path):
+    """An IDN domain by its U-labels or its A-labels."""
+    files = {"tenants/northwind/domains/xn--bcher-kva.example.yaml": "domain: bücher.example\nowner: jane\n"}
+    estate = make(tmp_path / "estate", northwind(), files, agency=ACCOUNTS)
+    for name in ("bücher.example", "Bücher.Example", "xn--bcher-kva.example"):
+        assert ask(estate, name)["name"] == "xn--bcher-kva.example"
+
+
+def test_what_nothing_has_is_not_made_up(applied):
+    """Exit code 1, the nearest name; with JSON one document that says so; several of a name are all told."""
+    run = applied.run("who", "jnae@northwind.example")
+    assert (run.code, run.out) == (1, "")
+    assert "not declared: mail for it is refused. Did you mean `jane@northwind.example`?" in run.err
+    assert "Did you mean `northwind.example`?" in applied.run("who", "x@northwnd.example").err
+    assert applied.run("who", "nobody", "--format", "json").json["format"] == "reconciler.error/1"
+    assert "northwind is a tenant" in applied.run("who", "northwind").err
+    run = applied.run("who", "jane")
+    assert (run.code, "jane --tenant contoso\n  jane --tenant northwind" in run.err) == (1, True)
+    assert (
+        "is not held by contoso but by northwind" in applied.run("who", "northwind.example", "--tenant", "contoso").err
+    )
+
+
+def test_who_of_a_person_tells_what_they_have(applied):
+    """What they own, read, hold and approve; who may reset them; their second factor, where somebody attested it."""
+    data = ask(applied, "jane", "--tenant", "northwind")
+    assert (data["kind"], data["owner"]["contact"]) == ("person", "+44 20 5550100")
+    assert [item["name"] for item in data["details"]["owns"] if item["kind"] in {"domain", "mailbox", "shared"}] == [
+        "northwind.example", "twin.example", "jane@northwind.example", "desk@northwind.example"
+    ]  # fmt: skip
+    assert data["may_reset"][0]["people"][0]["id"] == "anna"
+    assert "2nd factor    unknown: nobody attested one" in text(applied, "jane", "--tenant", "northwind")
+    anna = ask(applied, "Anna Ops")
+    assert (anna["tenant"], anna["details"]["teams"]) == (None, ["ops"])
+    assert [role["role"] for role in anna["details"]["roles"]] == ["dns_auth", "mailbox_admin", "reset_approver"]
+    assert [item["subject"] for item in ask(applied, "ops")["details"]["approvals"]] == ["jane@northwind.example"]
+
+
+def test_who_of_the_agencys_people_looks_into_the_tenants_that_name_them(applied):
+    """Found by their text, without reading every tenant."""
+    applied.write({CONTOSO: (applied.root / CONTOSO).read_text().replace("owner: jane}", "owner: anna}")})
+    anna = ask(applied, "anna")
+    assert anna["details"]["tenants"] == ["contoso"]
+    assert anna["details"]["owns"] == [{"kind": "mailbox", "name": "jane@contoso.example"}]
+
+
+def test_a_retired_mailbox_is_still_known(applied):
+    """Git declares it no more; whose it was, until when it is kept and how to get it back is told."""
+    gone = by("Anna Ops", applied, NORTHWIND, "  tom: {owner: tom}\n", "")
+    by("Anna Ops", applied, NORTHWIND, ", tom: read", "")
+    assert applied.apply().code == 0
+    data = ask(applied, "tom@northwind.example")
+    assert (data["kind"], data["owner"]["id"], data["last_change"]["action"]) == ("retired", "tom", "retire")
+    assert data["last_change"]["commit"] == gone
+    assert "kept until" in text(applied, "tom@northwind.example")
+
+
+def test_a_domain_tells_whom_it_depends_on(applied):
+    """Owner, who changes mail and DNS, its registrar, how much is in it."""
+    said = "kind: registrar, name: Gandi, held_by: ops, reset_to: a@agency.example, domains: [northwind.example]"
+    applied.write(tenant("northwind", f"assets: [{{{said}}}]\n"))
+    data = ask(applied, "northwind.example")
+    assert data["details"]["counts"] == {"mailbox": 2, "shared": 1, "alias": 3, "forward": 1, "catch_all": 0}
+    assert [part["role"] for part in data["may_change"]] == ["mailbox_admin", "dns_auth"]
+    assert [(a["name"], a["held_by"]["team"], a["reset_to"]) for a in data["details"]["assets"]] == [
+        ("Gandi", "ops", "a@agency.example")
+    ]
+    assert "registrar: Gandi" in text(applied, "northwind.example")
+
+
+# ---------------------------------------------------------------------- all servers down
+
+
+def test_questions_are_answered_with_every_server_down(applied, monkeypatch):
+    """No provider is opened, no socket, no remote: what is in this clone is enough."""
+    elsewhere = STAFF.replace("sqlite:///var/mail.sqlite", "postgresql://db.invalid/mail").replace(
+        "var/zones", "/nowhere"
+    )
+    applied.write({"reconciler.yaml": elsewhere})
+    applied.git("remote", "add", "origin", "https://git.invalid/estate.git")
+    monkeypatch.setattr("socket.socket", None)
+    (applied.root / "var").rename(applied.root.parent / "gone")
+    assert "Jane Roe" in text(applied, "jane@northwind.example")
+    assert ask(applied, "northwind.example")["last_change"]["applied"]
+    assert applied.run("inventory").code == 0
+    assert applied.run("codeowners").code == 0
+
+
+# ---------------------------------------------------------------------- inventory
+
+
+SURFACE = ["registrar", "dns_provider", "admin_addresses", "mx", "forwards", "catch_all", "external_aliases", "mfa"]
+OBJECTS = ["domains", "mailboxes", "aliases", "forwards", "mail_authentication", "admin_access"]
+
+
+def inventory(estate, *arguments):
+    """{domain: (reset surface, objects)}."""
+    data = estate.run("inventory", "--format", "json", *arguments).json
+    assert data["format"] == "reconciler.inventory/1"
+    domains = [domain for one in data["tenants"] for domain in one["domains"]]
+    return {domain["domain"]: (domain["reset_surface"], domain["objects"]) for domain in domains}
+
+
+def test_each_item_has_value_source_and_age(applied):
+    """Applied: from the ledger, so many days old. Edited since: declared. A second factor: attested."""
+    text = (applied.root / "tenants/northwind/tenant.yaml").read_text()
+    applied.write({"tenants/northwind/tenant.yaml": text.replace('5550100"}', '5550100", mfa_attested: 2026-01-01}')})
+    surface, objects = inventory(applied, "northwind.example")["northwind.example"]
+    assert (list(surface), list(objects)) == (SURFACE, OBJECTS)
+    assert [set(item) for item in (*surface.values(), *objects.values())] == [{"value", "source", "since", "age"}] * 14
+    assert (surface["mx"]["value"], surface["mx"]["source"], surface["mx"]["age"]) == (
+        ["10 mx1.agency.example."],
+        "ledger",
+        0,
+    )
+    assert [(item["address"], item["to"]) for item in surface["forwards"]["value"]] == [
+        ("jane@northwind.example", ["jane@phone.example"])
+    ]
+    assert surface["catch_all"] | {"since": None, "age": None} == {
+        "value": [],
+        "source": "declared",
+        "since": None,
+        "age": None,
+    }
+    assert {item["address"] for item in surface["external_aliases"]["value"]} == {
+        "abuse@northwind.example", "postmaster@northwind.example"
+    }  # fmt: skip
+    assert surface["mfa"]["source"] == "attested"
+    assert {p["person"]: p["mfa_attested"] for p in surface["mfa"]["value"]} == {
+        "jane": "2026-01-01", "anna": None, "bela": None
+    }  # fmt: skip
+    assert objects["mail_authentication"]["value"]["spf"] == "v=spf1 include:spf.agency.example -all"
+    assert objects["mail_authentication"]["value"]["dmarc"] == "v=DMARC1; p=none"
+    by("Tom Poe", applied, NORTHWIND, "info: [desk]", "info: [jane]")
+    assert inventory(applied, "northwind.example")["northwind.example"][1]["aliases"]["source"] == "declared"
+
+
+def test_what_nobody_can_say_is_unknown_and_never_none(applied):
+    """No asset names it, its zone or its mail are not ours, nobody attested: unknown, in text too."""
+    surface, objects = inventory(applied)["twin.example"]
+    assert {name for name in SURFACE if surface[name]["source"] == "unknown"} == {
+        "registrar",
+        "dns_provider",
+        "mx",
+        "mfa",
+    }
+    assert objects["mail_authentication"] == {"value": None, "source": "unknown", "since": None, "age": None}
+    applied.write(
+        {"tenants/northwind/domains/parked.example.yaml": "domain: parked.example\nowner: jane\nmail: null\n"}
+    )
+    surface, objects = inventory(applied, "parked.example")["parked.example"]
+    assert {surface[name]["source"] for name in ("forwards", "catch_all", "external_aliases", "admin_addresses")} == {
+        "unknown"
+    }
+    assert objects["mailboxes"]["source"] == "unknown"
+    lines = applied.run("inventory", "parked.example").out.splitlines()
+    assert "    forwarding rules    unknown" in lines
+
+
+def test_an_inventory_is_of_all_or_of_some(applied):
+    """Everything, a tenant, a domain; a tenant that cannot be used is said and the others are told."""
+    assert set(inventory(applied)) == {"northwind.example", "twin.example", "contoso.example"}
+    assert set(inventory(applied, "--tenant", "contoso")) == {"contoso.example"}
+    assert applied.run("inventory", "nowhere.example").code == 1
+    applied.write({CONTOSO: "domain: contoso.example\nowner: [\n"})
+    run = applied.run("inventory", "--format", "json")
+    assert (run.code, len(run.json["tenants"])) == (1, 1)
+    assert run.json["findings"][0]["file"] == CONTOSO
+    assert applied.run("inventory", "--tenant", "contoso").code == 1

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.people import People
 
 Data = dict[str, Any]
-_CHANGED_BY = (("mailbox_admin", "domains"), ("dns_auth", "dns"))
+CHANGED_BY = (("mailbox_admin", "domains"), ("dns_auth", "dns"))
 
 
 class View:
@@ -93,7 +93,7 @@ class View:
         """Who approves a change to the files of a domain, by path."""
         return [
             {"path": f"{self.files.folder}/{side}/{domain}.yaml", "role": role, "holders": self.holders(role)}
-            for role, side in _CHANGED_BY
+            for role, side in CHANGED_BY
             if side in sides
         ]
 
@@ -125,3 +125,13 @@ class View:
         held_by = self.holder(asset["held_by"]) if "held_by" in asset else None
         said = {key: asset.get(key) for key in ("kind", "name", "expires", "auto_renew")}
         return {**said, "held_by": held_by, "reset_to": reset_to(asset) or asset.get("reset_to"), "declared": place}
+
+
+def kind_of(thing: Resource) -> str:
+    """What people call it: the section of its file."""
+    if thing.address.kind == "mailbox":
+        return "mailbox" if thing.attributes.get("login") else "shared"
+    if thing.address.kind != "alias":
+        return thing.address.kind
+    section = thing.origin.path[0] if thing.origin and thing.origin.path else ""
+    return {"forwards": "forward", "catch_all": "catch_all"}.get(str(section), "alias")

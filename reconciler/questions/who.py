@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler import canonical
 from reconciler.codeowners import agency_approvers
 from reconciler.findings import Origin
+from reconciler.questions.view import kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def of_address(view: View, name: str) -> Data:
     domain = thing.domain
     by_template = "/domains/" not in thing.origin.file
     return {
-        "kind": _kind(thing),
+        "kind": kind_of(thing),
         "name": name,
         "tenant": view.tenant(),
         "declared": view.place(thing.origin),
@@ -78,7 +79,7 @@ def of_domain(view: View, domain: str) -> Data:
     """A domain: its owner, who may change its mail and its DNS, what it depends on, how much is in it."""
     boxes, names = view.files.domains[domain], view.files.dns.get(domain, {})
     things = [thing for thing in view.named.values() if thing.domain == domain]
-    kinds = [_kind(thing) for thing in things] + ["forward" for thing in things if thing.attributes.get("copies_to")]
+    kinds = [kind_of(thing) for thing in things] + ["forward" for thing in things if thing.attributes.get("copies_to")]
     owner = boxes.get("owner")
     near = (names, boxes, view.files.control, view.agency.defaults)
     return {
@@ -134,7 +135,7 @@ def _owned(view: View, person: str) -> list[tuple[str, str]]:
     """(kind, name) of what somebody owns: addresses, and domains, also those whose mail is not ours."""
     domains = {("domain", domain) for domain, said in view.files.domains.items() if said.get("owner") == person}
     things = view.named.values()
-    return sorted(domains | {(_kind(t), t.address.name) for t in things if t.attributes.get("owner") == person})
+    return sorted(domains | {(kind_of(t), t.address.name) for t in things if t.attributes.get("owner") == person})
 
 
 def _roles(view: View, ids: set[str]) -> Iterator[Data]:
@@ -151,16 +152,6 @@ def _keeper(view: View, name: str) -> Data:
     if file == "reconciler.yaml":
         return {"path": file, "role": "agency", "holders": [view.holder(n) for n in agency_approvers(view.people)]}
     return {"path": file, "role": "reset_approver", "holders": view.holders("reset_approver")}
-
-
-def _kind(thing: Resource) -> str:
-    """What people call it: the section of its file."""
-    if thing.address.kind == "mailbox":
-        return "mailbox" if thing.attributes.get("login") else "shared"
-    if thing.address.kind != "alias":
-        return thing.address.kind
-    section = thing.origin.path[0] if thing.origin and thing.origin.path else ""
-    return {"forwards": "forward", "catch_all": "catch_all"}.get(str(section), "alias")
 
 
 def _member(view: View, address: str, right: str) -> Data:
@@ -194,7 +185,7 @@ def _pointing(view: View, address: str) -> Iterator[Data]:
     for name, thing in sorted(view.named.items()):
         targets = thing.attributes.get("to" if thing.address.kind == "alias" else "copies_to") or ()
         if name != address and address in {canonical.base_address(to) for to in targets}:
-            yield {"address": name, "kind": _kind(thing), "declared": view.place(thing.origin)}
+            yield {"address": name, "kind": kind_of(thing), "declared": view.place(thing.origin)}
     local, _, host = address.rpartition("@")
     for name, twin in sorted(view.twins.items()):
         if twin == host and local:

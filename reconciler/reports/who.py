@@ -218,6 +218,7 @@ def _last(change: Data, *, live: bool) -> Iterator[Line]:
     action = f": {change['action']}" if change["action"] else ""
     yield from _rows("last change", [f"{day} by {by}, commit {change['commit'][:12]}{action}".strip()])
     run = change["applied"]
-    applied = f"applied {run['ended']} by {run['actor']}, run {run['run']}" if run else "not applied yet"
+    by = run["actor"].partition(" <")[0] if run else ""
+    applied = f"applied {run['ended']} by {by}, run {run['run']}" if run else "not applied yet"
     yield from _rows(" ", [applied] if live else [])
     yield from _rows("undo", [f"{change['undo']}{_BRINGS.get(change['brings_back'], '')}"])
