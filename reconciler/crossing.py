@@ -32,11 +32,9 @@ class Left(NamedTuple):
 
 
 def left(session: Session, tenant: Tenant, compiled: Compiled) -> Left:
-    """What a tenant leaves for the checks over all of them, with the lines looked up."""
-    estate = session.estate
-    found = copied.literals(tenant.files)
-    own = tuple((text, subject, estate.located(tenant, origin)) for text, subject, origin in found)
-    return Left(compiled.tenant, across.points_outward(compiled, estate.domains), own, compiled.rules.accept)
+    """What a tenant leaves for the checks over all of them."""
+    outward = across.points_outward(compiled, session.estate.domains)
+    return Left(compiled.tenant, outward, tuple(copied.literals(tenant.files)), compiled.rules.accept)
 
 
 def crossing(session: Session, tenants: Collection[Left]) -> dict[str, list[Finding]]:
@@ -76,4 +74,8 @@ def _alike(session: Session, tenants: Iterable[Left]) -> dict[str, list[Finding]
     for name, finding in copied.alike((one.tenant, one.own) for one in said.values()):
         accept = [*session.agency_accept, *said[name].accept]
         found.setdefault(name, []).extend(accepted([finding], accept, session.today))
-    return found
+    again = session.estate.parsed(sorted(found))  # few have any: only their lines are looked up
+    return {
+        name: [f._replace(origin=session.estate.located(again[name], f.origin)) for f in findings]
+        for name, findings in found.items()
+    }
