@@ -16,6 +16,7 @@ from reconciler.questions import inventory as questions
 from reconciler.questions import who as answers
 from reconciler.questions.inventory import Known
 from reconciler.questions.view import View
+from reconciler.request import differing
 from reconciler.session import Session
 from reconciler.tenant_files import Tenant
 
@@ -28,26 +29,36 @@ if TYPE_CHECKING:
     from reconciler.request import Request
 
 Data = dict[str, Any]
+_NONE = ("-",)  # no tenant's id: of none of them
 _FILES = ("domain-templates", "reconciler.yaml")
 
 
-def codeowners(request: Request) -> tuple[str, list[Finding]]:
-    """The CODEOWNERS file, and who of those in its roles cannot be asked. Raises InputError."""
-    with Session(request) as session:
-        return reviewers.made(session)
+def codeowners(request: Request) -> tuple[str, list[Finding], list[str]]:
+    """The CODEOWNERS file, who of those in its roles cannot be asked, what is not committed. Raises InputError."""
+    with differing(request) as differs, Session(request) as session:
+        return *reviewers.made(session), differs()
 
 
-def who(request: Request, name: str) -> Data:
-    """Whose something is, who may reset and change it, what changed last. Raises ReconcilerError for unknown names."""
+def who(request: Request, name: str) -> tuple[Data, list[str]]:
+    """Whose something is, who may reset and change it, what changed last; and which files read are not committed so.
+
+    Raises ReconcilerError for unknown names.
+    """
     with Session(request) as session:
         found = meant(session, name)
         desk = _Desk(session, found.tenant)
         answer = {"address": desk.address, "domain": desk.domain, "person": desk.person}[found.kind](found)
-        return {"commit": session.estate.commit, "as_of": session.today, "asked": name, **answer}
+        data = {"commit": session.estate.commit, "as_of": session.today, "asked": name, **answer}
+    read = answer["details"].get("tenants", ())[:SHOWN] if found.kind == "person" else [found.tenant]
+    with differing(request._replace(tenants=tuple(read) or _NONE)) as differs:
+        return data, differs()
 
 
-def inventory(request: Request, domain: str) -> tuple[Data, list[Finding]]:
-    """The domains of the tenants asked for, or one; and why some tenants are not told of. Raises ReconcilerError."""
+def inventory(request: Request, domain: str) -> tuple[Data, list[Finding], list[str]]:
+    """The domains of the tenants asked for, or one; why some tenants are not told of, and what is not committed.
+
+    Raises ReconcilerError for an unknown name.
+    """
     with Session(request) as session:
         asked = ""
         if domain:
@@ -62,7 +73,10 @@ def inventory(request: Request, domain: str) -> tuple[Data, list[Finding]]:
         parts = session.over_tenants(job)
         bad = [finding for _, found in parts for finding in found]
         tenants = [data for data, _ in parts if data is not None]
-        return {"commit": session.estate.commit, "as_of": session.today, "tenants": tenants}, bad
+        data = {"commit": session.estate.commit, "as_of": session.today, "tenants": tenants}
+        names = session.names if domain else request.tenants
+    with differing(request._replace(tenants=names)) as differs:
+        return data, bad, differs()
 
 
 def _inventoried(session: Session, name: str, asked: str) -> tuple[Data | None, list[Finding]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.options import DONE, ERROR, common, formats, leave, prepare, worktree_option
-from reconciler.output import progress
+from reconciler.output import announce, progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 def who(form: str, name: str, **options: Any) -> None:
     """Whose an ADDRESS or DOMAIN is, or what a PERSON has; who may reset it, what changed last, how to undo it."""
     from reconciler import asking
-    from reconciler.reports import data
+    from reconciler.reports import data, lines
     from reconciler.reports import who as answers
 
     output, request = prepare(form, **options)
-    found = asking.who(request, name)
+    found, differs = asking.who(request, name)
     if form == "json":
         output.text(data.text(answers.who_data(found)))
+        announce(differs)
     else:
-        output.lines(answers.who(found))
+        output.lines([*lines.differing(differs), *answers.who(found)])
     leave(DONE)
 
 
@@ -42,17 +43,18 @@ def inventory(form: str, domain: str, **options: Any) -> None:
     """All through which each domain could be taken over, and what there is of it: value, source and age."""
     from reconciler import asking
     from reconciler.errors import InputError
-    from reconciler.reports import data, inventories
+    from reconciler.reports import data, inventories, lines
 
     output, request = prepare(form, **options)
     with progress(output) as told:
-        found, bad = asking.inventory(request._replace(progress=told), domain)
+        found, bad, differs = asking.inventory(request._replace(progress=told), domain)
     if bad and not found["tenants"]:
         raise InputError(bad)
     if form == "json":
         output.text(data.text(inventories.as_data(found, bad)))
+        announce(differs)
     else:
-        output.lines(inventories.lines(found))
+        output.lines([*lines.differing(differs), *inventories.lines(found)])
     _warn(bad)
     leave(ERROR if bad else DONE)
 
@@ -65,7 +67,8 @@ def codeowners(**options: Any) -> None:
     from reconciler import asking
 
     output, request = prepare("text", **options)
-    text, found = asking.codeowners(request)
+    text, found, differs = asking.codeowners(request)
+    announce(differs)
     output.text(text)
     _warn(found)
     leave(DONE)

@@ -160,6 +160,15 @@ def test_the_readme_shows_what_is_printed(pasted):
         assert piece.strip("\n") in said
 
 
+def test_the_readme_names_the_owner_and_the_resetter(pasted):
+    """`who` answers as the README shows it, but for the commit."""
+    _, said = pasted
+    shown = next(block for block in blocks(README, "console") if block.startswith("jane@"))
+    first, last = shown.split("…\n")
+    assert first in said
+    assert re.search(rf"^{re.escape(last.rpartition(' ')[0])} [0-9a-f]{{12}}\b", said, re.MULTILINE)
+
+
 def test_the_readme_stays_short():
     """A newcomer reads it to the end."""
     assert README.count("\n") <= 200
@@ -272,6 +281,9 @@ def assert_alike(one, other, path=""):
         assert one is None or other is None or one == other, f"{path}: {one}, {other}"
 
 
+QUESTIONS = (["who", "info@northwind.example"], ["inventory", "northwind.example"])
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
     """{format: what the program really says} of a story in which nearly everything happens at once."""
@@ -297,7 +309,7 @@ def answers(tmp_path_factory):
     said.append(estate.run("plan", "--format", "json", "--no-such-option").json)
     said += [
         estate.run(*command, "--format", "json").json
-        for command in (["drift"], ["log"], ["history", "northwind"], ["trace", "info@northwind.example"])
+        for command in (["drift"], ["log"], ["history", "northwind"], ["trace", "info@northwind.example"], *QUESTIONS)
     ]
     estate.write({"tenants/contoso/tenant.yaml": "tenant: contoso\nname: Contoso\n"})
     said.append(estate.run("rollback", "--format", "json", estate.head).json | {"plan": {}})

@@ -390,6 +390,19 @@ def test_questions_are_answered_with_every_server_down(applied, monkeypatch):
     assert applied.run("codeowners").code == 0
 
 
+def test_what_is_not_committed_is_announced_and_not_told(applied):
+    """The first line names the file; on stderr where stdout is for a program."""
+    text = (applied.root / NORTHWIND).read_text()
+    applied.save({NORTHWIND: text.replace("jane: {owner: jane}", "jane: {owner: tom}")})
+    for command in (["who", "jane@northwind.example"], ["inventory", "northwind.example"]):
+        run = applied.run(*command)
+        assert run.out.splitlines()[0] == f"Not committed, so not part of this: {NORTHWIND}"
+        assert "Jane Roe" in run.out
+        assert NORTHWIND in applied.run(*command, "--format", "json").err
+    assert NORTHWIND in applied.run("codeowners").err
+    assert "Not committed" not in applied.run("who", "contoso.example").out
+
+
 # ---------------------------------------------------------------------- inventory
 
 
