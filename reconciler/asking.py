@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from reconciler.findings import Finding
-    from reconciler.model import Resource
+    from reconciler.model import Entry, Resource
     from reconciler.naming import Meant
     from reconciler.request import Request
 
@@ -95,6 +95,7 @@ class _Desk:
 
     def __init__(self, session: Session, tenant: str) -> None:
         self._session, self._estate, self._repository = session, session.estate, session.estate.repository
+        self._past = last_change.past_of(self._repository, self._estate.commit, len(self._estate.tenants))
         self._tenant = self._estate.parsed([tenant])[tenant] if tenant else Tenant(Files(""))
         self.view = view(session, self._tenant)
         tip = session.tips.get(tenant)
@@ -148,29 +149,29 @@ class _Desk:
 
     def _of(self, things: list[Resource], domain: str = "", *, moved: bool = False) -> Data:
         """The last change to some things: in Git, where it is not applied yet, else the one that was applied last."""
+        if self._unsigned or self._unread:
+            return self._nothing()
         known = self._ledger.entries
         entries = [known.get(thing.address) for thing in things]
         pairs = zip(things, entries, strict=True)
         moved |= any(e is None or e.absent or dict(t.attributes) != dict(e.said) for t, e in pairs)
-        if not moved and (found := self._applied(domain or things[0].address.name)):
-            return found
-        base = self._ledger.applied
-        if not domain and entries[0] is not None and entries[0].commit:
-            base = entries[0].commit
-        files = self._files(things, domain)
+        changed = self._in_git(things, domain, entries) if moved else None
+        return changed or self._applied(domain or things[0].address.name) or self._nothing()
+
+    def _in_git(self, things: list[Resource], domain: str, entries: list[Entry | None]) -> Data | None:
+        """The commit since the last apply that wrote these lines, else one that touched a file they come of."""
+        base, first = self._ledger.applied, None if domain else entries[0]
+        if first is not None and first.commit:
+            base = first.commit
         lines = None if domain else self._lines(things[0].origin)
-        head = self._estate.commit
-        changed = last_change.in_lines(self._repository, base, head, lines) if lines else None
-        changed = changed or last_change.in_files(self._repository, base, head, files)
-        return changed or self._nothing()
+        changed = last_change.in_lines(self._past, base, lines) if lines else None
+        return changed or last_change.in_files(self._past, base, self._files(things, domain))
 
     def _of_person(self, name: str) -> Data:
-        lines, head = self._lines(self.view.people.places[name]), self._estate.commit
-        found = last_change.in_lines(self._repository, None, head, lines) if lines else None
-        if found is not None and found["unknown"] and self._ledger.applied:
-            found = (
-                last_change.in_lines(self._repository, self._ledger.applied, head, lines) or found if lines else None
-            )
+        lines, base = self._lines(self.view.people.places[name]), self._ledger.applied
+        found = last_change.in_lines(self._past, None, lines) if lines else None
+        if lines and base and found is not None and found["unknown"]:
+            found = last_change.in_lines(self._past, base, lines) or found
         return found or last_change.unknown("unknown: Git does not tell")
 
     def _files(self, things: Iterable[Resource], domain: str) -> list[str]:

@@ -1,8 +1,9 @@
 """What changed last, by whom, and how to undo it: from the journal, and from Git where it has moved since.
 
 `git log -- FILE` over all of a history takes seconds where there are thousands of tenants. So what was applied is
-looked up in the tenant's journal, and Git is asked only from there on, for the lines of the thing, and over at most
-2,000 commits. A shallow clone names the wrong author for what lies beyond its edge: then nothing is said.
+looked up in the tenant's journal, and Git is asked only from there on, for the lines of the thing, and over as many
+commits as a third of a second is enough for. A shallow clone names the wrong author for what lies beyond its edge: then
+nothing is said.
 """
 
 from __future__ import annotations
@@ -21,9 +22,23 @@ if TYPE_CHECKING:
     from reconciler.history import Repository
 
 Data = dict[str, Any]
-FAR = 2000  # commits that are looked through
+_ENTRIES = 5_000_000  # of the folder tenants/ that Git may compare: every commit has one for each tenant
+_FEWEST, _MOST = 500, 20_000  # commits
 SHALLOW = "unknown: shallow clone"
 _AUTHOR = re.compile(rb"^author (.*) <[^>]*> ([0-9]+) [+-][0-9]{4}$", re.MULTILINE)
+
+
+class Past(NamedTuple):
+    """The history of a commit, which is looked through over at most `far` commits."""
+
+    repository: Repository
+    head: str
+    far: int
+
+
+def past_of(repository: Repository, head: str, tenants: int) -> Past:
+    """The history of an estate with so many tenants."""
+    return Past(repository, head, min(max(_ENTRIES // max(tenants, 1), _FEWEST), _MOST))
 
 
 class Lines(NamedTuple):
@@ -74,18 +89,19 @@ def applied(repository: Repository, tips: Sequence[str], name: str) -> Data | No
     }
 
 
-def in_files(repository: Repository, base: str | None, head: str, files: Sequence[str]) -> Data | None:
+def in_files(history: Past, base: str | None, files: Sequence[str]) -> Data | None:
     """The last commit after `base` (None: of all) that touched some files; None where there is none."""
-    if (why := _beyond(repository, base, head)) is not None:
+    if (why := _beyond(history, base)) is not None:
         return why
-    found = repository.commits(base, head, files)
-    return _commit(repository, found[0][0], None) if found else None
+    found = history.repository.commits(base, history.head, files)
+    return _commit(history.repository, found[0][0], None) if found else None
 
 
-def in_lines(repository: Repository, base: str | None, head: str, lines: Lines) -> Data | None:
+def in_lines(history: Past, base: str | None, lines: Lines) -> Data | None:
     """The last commit after `base` (None: of all) that wrote one of the lines; None where that was before."""
-    if (why := _beyond(repository, base, head)) is not None:
+    if (why := _beyond(history, base)) is not None:
         return why
+    repository, head, _ = history
     span, range_ = f"{lines.first},{lines.last}", head if base is None else f"{base}..{head}"
     try:
         listing = repository.git("blame", "--porcelain", "-L", span, range_, "--", lines.file)
@@ -115,14 +131,15 @@ def _commit(repository: Repository, commit: str, lines: Lines | None) -> Data:
     return {**unknown(""), **said, **place}
 
 
-def _beyond(repository: Repository, base: str | None, head: str) -> Data | None:
+def _beyond(history: Past, base: str | None) -> Data | None:
     """Why Git cannot be asked: the clone lacks what came before, or it would take too long."""
+    repository, head, far = history
     there = base is None or repository.resolve([base])
     if not there or (base is not None and repository.attempt("merge-base", "--is-ancestor", base, head).returncode):
         return unknown(SHALLOW if _is_shallow(repository) else "unknown: what was applied last is not in this history")
     range_ = head if base is None else f"{base}..{head}"
-    count = int(repository.git("rev-list", "--count", f"--max-count={FAR + 1}", range_))
-    return unknown(f"unknown: more than {FAR} commits to look through") if count > FAR else None
+    count = int(repository.git("rev-list", "--count", f"--max-count={far + 1}", range_))
+    return unknown(f"unknown: more than {far} commits to look through") if count > far else None
 
 
 def _is_shallow(repository: Repository) -> bool:

@@ -33,6 +33,8 @@ class Meant(NamedTuple):
 def meant(session: Session, name: str) -> Meant:
     """What a name means. Raises ReconcilerError where nothing has it, or several have."""
     asked = name.strip()
+    if not asked.strip("@"):
+        raise ReconcilerError("name an address, a domain or a person")
     if "@" in asked:
         address = canonical.address(asked.rpartition("/")[2])
         return Meant("address", address, _holder(session, canonical.domain_of(address), asked))

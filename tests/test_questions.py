@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler import documents, last_change
 from tests.estates import AGENCY, CONTOSO, NORTHWIND, call, contoso, control, make, northwind, tenant
 
 ROLES = "roles: {dns_auth: [ops], mailbox_admin: [ops], reset_approver: [ops]}"
@@ -284,6 +285,24 @@ def test_a_shallow_clone_says_that_it_does_not_know(estate, tmp_path):
     assert (run.code, "last change   unknown: shallow clone" in run.out) == (0, True)
 
 
+def test_a_long_way_back_is_not_gone(estate, monkeypatch):
+    """Beyond so many commits that it would take too long it is unknown; what was applied is told all the same."""
+    monkeypatch.setattr(last_change, "_FEWEST", 1)
+    monkeypatch.setattr(last_change, "_ENTRIES", 2)
+    estate.write({"README.md": "x"})
+    assert "unknown: more than 1 commits" in ask(estate, "jane@northwind.example")["last_change"]["unknown"]
+    estate.applied()
+    assert ask(estate, "jane@northwind.example")["last_change"]["applied"]
+
+
+def test_a_ledger_that_cannot_be_read_is_said(applied):
+    """Nothing is made up of it; owner and resetter are told all the same."""
+    applied.put_ledger(b"no ledger")
+    data = ask(applied, "jane@northwind.example")
+    assert data["owner"]["name"] == "Jane Roe"
+    assert "cannot be read" in data["last_change"]["unknown"]
+
+
 @pytest.mark.parametrize(
     ("name", "found", "via"),
     [
@@ -317,6 +336,7 @@ def test_what_nothing_has_is_not_made_up(applied):
     assert "not declared: mail for it is refused. Did you mean `jane@northwind.example`?" in run.err
     assert "Did you mean `northwind.example`?" in applied.run("who", "x@northwnd.example").err
     assert applied.run("who", "nobody", "--format", "json").json["format"] == "reconciler.error/1"
+    assert "name an address, a domain or a person" in applied.run("who", " ").err
     assert "northwind is a tenant" in applied.run("who", "northwind").err
     run = applied.run("who", "jane")
     assert (run.code, "jane --tenant contoso\n  jane --tenant northwind" in run.err) == (1, True)
@@ -388,6 +408,16 @@ def test_questions_are_answered_with_every_server_down(applied, monkeypatch):
     assert ask(applied, "northwind.example")["last_change"]["applied"]
     assert applied.run("inventory").code == 0
     assert applied.run("codeowners").code == 0
+
+
+def test_only_the_tenant_concerned_is_parsed(applied, monkeypatch):
+    """However many tenants there are: domains are found by paths, people by the text of the files."""
+    parsed, parse = [], documents.parse
+    monkeypatch.setattr(documents, "parse", lambda file, raw: parsed.append(file) or parse(file, raw))
+    for name in ("northwind.example", "jane@northwind.example", "desk"):
+        parsed.clear()
+        ask(applied, name)
+        assert {file for file in parsed if file.startswith("tenants/contoso")} == set()
 
 
 def test_what_is_not_committed_is_announced_and_not_told(applied):
