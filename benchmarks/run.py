@@ -52,10 +52,11 @@ class Row:
 
 
 ROWS = (
-    Row("validate", "validate, {tenants:,} tenants", seconds=2.0),
+    Row("validate", "validate, {tenants:,} tenants", seconds=4.0),
     Row("plan", "plan with nothing to do, {tenants:,} tenants", seconds=6.0, megabytes=200),
     Row("apply", "first apply, {tenants:,} tenants", seconds=60.0),
     Row("one", "plan --tenant, estate of {large:,} tenants", seconds=0.4),
+    Row("who", "who ADDRESS, estate of {large:,} tenants", seconds=1.0),
     Row("help", "--help", seconds=0.15),
     Row("peer", "octodns-sync, dry run, {tenants:,} zones"),
     Row("load", "  its YAML loader alone, the same files"),
@@ -109,6 +110,7 @@ def measure_round(estate: Path, large: Path, tenant: str) -> dict[str, Sample]:
         "validate": measure([*TOOL, "validate"], estate),
         "plan": measure([*TOOL, "plan", "--exit-code"], estate),
         "one": measure([*TOOL, "plan", "--exit-code", "--tenant", tenant], large),
+        "who": measure([*TOOL, "who", f"ada.abbot@{tenant}.example"], large),
         "help": measure([*TOOL, "--help"], estate),
     }
 

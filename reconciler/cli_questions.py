@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="NAME")
 def who(form: str, name: str, **options: Any) -> None:
     """Whose an ADDRESS or DOMAIN is, or what a PERSON has; who may reset it, what changed last, how to undo it."""
-    from reconciler import asking
+    from reconciler import inquiries
     from reconciler.reports import data, lines
     from reconciler.reports import who as answers
 
     output, request = prepare(form, **options)
-    found, differs = asking.who(request, name)
+    found, differs = inquiries.who(request, name)
     if form == "json":
         output.text(data.text(answers.who_data(found)))
         announce(differs)
@@ -41,13 +41,13 @@ def who(form: str, name: str, **options: Any) -> None:
 @click.argument("domain", metavar="[DOMAIN]", default="")
 def inventory(form: str, domain: str, **options: Any) -> None:
     """All through which each domain could be taken over, and what there is of it: value, source and age."""
-    from reconciler import asking
+    from reconciler import inquiries
     from reconciler.errors import InputError
     from reconciler.reports import data, inventories, lines
 
     output, request = prepare(form, **options)
     with progress(output) as told:
-        found, bad, differs = asking.inventory(request._replace(progress=told), domain)
+        found, bad, differs = inquiries.inventory(request._replace(progress=told), domain)
     if bad and not found["tenants"]:
         raise InputError(bad)
     if form == "json":
@@ -64,10 +64,10 @@ def inventory(form: str, domain: str, **options: Any) -> None:
 @worktree_option
 def codeowners(**options: Any) -> None:
     """Print the CODEOWNERS file that the roles and accounts come to."""
-    from reconciler import asking
+    from reconciler import inquiries
 
     output, request = prepare("text", **options)
-    text, found, differs = asking.codeowners(request)
+    text, found, differs = inquiries.codeowners(request)
     announce(differs)
     output.text(text)
     _warn(found)

@@ -23,7 +23,7 @@ SHELL = (
     {"cli_checks", "cli_past", "cli_questions"},
     {"options"},
     {"output"},
-    {"asking", "engine", "rulebook", "validation"},
+    {"engine", "inquiries", "rulebook", "validation"},
     {"rollback"},
     {"rollout"},
     {"last_change"},
