@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "RECONCILER_RESOLVER"
 AT_ONCE = 64
-ONE, SILENCE = 3.0, 2.0  # seconds for one question; for all of them, without any answer
+ONE, SILENCE = 2.0, 1.0  # seconds for one question; for all of them, without any answer
 WHOLE, EACH = 5.0, 0.01  # seconds of one command, and more of them for each question
 _FAILED = Answer("failed")
 
