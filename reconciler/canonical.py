@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import idna
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 UNLIMITED = "unlimited"
 
@@ -47,6 +51,13 @@ def reserved(name: str) -> bool:
     """Whether a canonical name lies where nobody can hold one (RFC 2606, RFC 6761): DNS cannot know of it."""
     parts = name.split(".")
     return parts[-1] in _RESERVED or ".".join(parts[-2:]) in _RESERVED
+
+
+def nearest(name: str, among: Container[str]) -> str | None:
+    """The nearest of some domains at or above a name, if any."""
+    while name and name not in among:
+        name = name.partition(".")[2]
+    return name or None
 
 
 def domain_of(name: str) -> str:

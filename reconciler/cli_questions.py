@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.options import DONE, ERROR, common, formats, leave, prepare, worktree_option
-from reconciler.output import announce, progress
+from reconciler.output import announce, aside, progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ def codeowners(**options: Any) -> None:
 def trace(form: str, address: str, **options: Any) -> None:
     """Where mail for an address ends up, now and after this change: each step with its line and owner."""
     from reconciler import canonical, lookup
-    from reconciler.reports import data, lines, traces
+    from reconciler.reports import data, traces
 
     try:
         asked = canonical.check_address(address)
@@ -91,8 +91,7 @@ def trace(form: str, address: str, **options: Any) -> None:
     found = lookup.traced(request, asked)
     if form == "json":
         output.text(data.text(traces.as_data(found)))
-        for line in lines.differing(found.differing):
-            click.echo("".join(text for text, _ in line), err=True)
+        announce(found.differing)
     else:
         output.lines(traces.lines(found))
     leave(ERROR if found.unknown else DONE)
@@ -102,8 +101,7 @@ def _warn(found: Sequence[Finding]) -> None:
     """Findings beside an answer that somebody keeps: on stderr."""
     from reconciler.reports import lines
 
-    for line in lines.findings(found):
-        click.echo("".join(text for text, _ in line), err=True)
+    aside(lines.findings(found))
 
 
 COMMANDS = (who, trace, inventory, codeowners)

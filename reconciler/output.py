@@ -71,7 +71,12 @@ def announce(files: Sequence[str]) -> None:
     """The first line of the text output, on stderr where stdout holds another format."""
     from reconciler.reports import lines
 
-    for line in lines.differing(files):
+    aside(lines.differing(files))
+
+
+def aside(lines: Iterable[Line]) -> None:
+    """Lines on stderr, plain: beside an answer that somebody keeps or another program reads."""
+    for line in lines:
         click.echo("".join(text for text, _ in line), err=True)
 
 
@@ -125,8 +130,8 @@ def fail_with(findings: Sequence[Finding]) -> None:
         click.echo(data.text(data.findings(None, findings)))
     elif form in {"sarif", "github"}:
         click.echo(annotations.text(form, findings, ""))
-    for line in lines.findings(findings):
-        click.echo("".join(text for text, _ in line), err=True)
+    else:
+        aside(lines.findings(findings))
 
 
 def open_streams() -> None:

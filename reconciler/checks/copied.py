@@ -50,7 +50,7 @@ def check(files: Files, agency: Agency, domains: Mapping[str, str]) -> Iterator[
         file = f"{files.folder}/dns/{domain}.yaml"
         for subject, text, path in _written(domain, said):
             for host in _hosts(text):
-                nearest = _nearest(host, domains)
+                nearest = canonical.nearest(host, domains)
                 if nearest and domains[nearest] != files.tenant and nearest not in _shared(agency, domains):
                     what = f"`{text[:80]}` names {host}, of the tenant {domains[nearest]}."
                     yield FOREIGN.at(subject, what, Origin(file, path))
@@ -79,18 +79,11 @@ def _hosts(text: str) -> list[str]:
     return [word for word in words if "." in word and len(word) < 254]
 
 
-def _nearest(host: str, domains: Mapping[str, str]) -> str | None:
-    """The domain of the estate at or above a host name."""
-    while host and host not in domains:
-        host = host.partition(".")[2]
-    return host or None
-
-
 def _shared(agency: Agency, domains: Mapping[str, str]) -> frozenset[str]:
     """The domains that the agency's own facts name: what lies there is everybody's."""
     facts = (text for server in agency.servers.values() for given in server.values() for text in _texts(given))
     hosts = {host for text in facts for host in _hosts(text)} | agency.inside
-    return frozenset(found for found in (_nearest(host, domains) for host in hosts) if found)
+    return frozenset(found for found in (canonical.nearest(host, domains) for host in hosts) if found)
 
 
 def _texts(given: Any) -> Iterator[str]:

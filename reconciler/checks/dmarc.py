@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from reconciler import canonical
 from reconciler.checks.places import place
 from reconciler.findings import Rule, did_you_mean
 from reconciler.kinds.record import label, tag
@@ -173,9 +174,8 @@ def permissions(name: str, value: str, domains: Mapping[str, str]) -> list[str]:
 
 def holder(name: str, domains: Mapping[str, str]) -> str | None:
     """The tenant of the nearest domain of the estate at or above a name."""
-    while name and name not in domains:
-        name = name.partition(".")[2]
-    return domains.get(name)
+    found = canonical.nearest(name, domains)
+    return domains[found] if found else None
 
 
 def _one_house(one: str, two: str, domains: Mapping[str, str]) -> bool:

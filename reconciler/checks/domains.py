@@ -101,10 +101,7 @@ def everybodys(domain: str, public: Container[str], origin: Origin) -> Iterator[
 
 def above(domain: str, domains: Container[str]) -> str | None:
     """The nearest declared domain above a domain, if any."""
-    upper = domain.partition(".")[2]
-    while upper and upper not in domains:
-        upper = upper.partition(".")[2]
-    return upper or None
+    return canonical.nearest(domain.partition(".")[2], domains)
 
 
 def _below(

@@ -190,10 +190,7 @@ def _person(details: Data) -> Iterator[Line]:
     yield from _rows("owns", _few([f"{_kind(o['kind'])} {o['name']}" for o in details["owns"]]))
     yield from _rows("member of", _few([f"{m['address']} ({m['right']})" for m in details["member_of"]]))
     yield from _rows("holds", _few([text for asset in details["assets"] for text in _asset(asset)]))
-    approved = [
-        f"{a['what']} {a['subject']}{' until ' + a['expires'] if a['expires'] else ''}" for a in details["approvals"]
-    ]
-    yield from _rows("approved", _few(approved))
+    yield from _rows("approved", _few([_approval(approval) for approval in details["approvals"]]))
     if len(details["tenants"]) > details["looked_into"]:
         told = f"{len(details['tenants'])} tenants name them; told of the first {details['looked_into']}, see --tenant"
         yield from _rows("tenants", [told])
