@@ -180,7 +180,7 @@ class TenantPlan(NamedTuple):
     gives: Mapping[str, frozenset[Address]] = {}  # {tenant: what of its ledger goes to that one}
     given: Mapping[str, frozenset[Address]] = {}  # {tenant: what comes from that one's ledger}
     joins: str | None = None  # the commit of runs without the ledger's remote, which the ledger takes up again
-    sha: str = ""  # while a part of it is applied: the digest of all that it declared
+    sha: str = ""  # the digest of all that it declared, also while a part of it is applied
     removed: int = 0  # how many things it takes away: retired, deleted, let go
     accept: Sequence[Mapping[str, Any]] = ()  # the named exceptions of its control.yaml
 

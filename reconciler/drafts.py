@@ -17,6 +17,7 @@ from reconciler.ledger import Ledger
 from reconciler.mta_sts import enforcing
 from reconciler.pausing import frozen, paused, put_back
 from reconciler.plan import plan_tenant, scopes
+from reconciler.review import tenant_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,7 +121,7 @@ class _Draft:
         return self._located(
             found._replace(
                 known=self.own, applied_commit=self.ledger.applied, tip=self.ledger.tip, locked=locked,
-                names=self.names, gives=self.gives, joins=self.joins,
+                names=self.names, gives=self.gives, joins=self.joins, sha=tenant_digest(found),
             )
         )  # fmt: skip
 

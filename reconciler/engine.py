@@ -214,11 +214,10 @@ def waited(request: Request, seconds: float) -> Request:
 
 def _selected(whole: Plan, planned: TenantPlan, permit: Permit) -> TenantPlan | TenantResult:
     """What of a tenant's plan is made, or why nothing is."""
-    sha = tenant_digest(planned)
     try:
-        chosen = going(permit.select(whole, planned))._replace(sha=sha)
+        chosen = going(permit.select(whole, planned))
     except StalePlan as stale:
-        return TenantResult(planned.tenant, "stale", not_done=why(planned, str(stale)), digest=sha)
+        return TenantResult(planned.tenant, "stale", not_done=why(planned, str(stale)), digest=tenant_digest(planned))
     noted = chosen.unfinished or chosen.takes or chosen.names or chosen.joins
     if not chosen.changes and not chosen.steps and not noted:
         return left(chosen)

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import __version__
+from reconciler.compact import compact
 from reconciler.errors import LedgerError
 from reconciler.following import follow
 from reconciler.holders import here
@@ -128,7 +129,7 @@ class Journal:
             "scopes": listed(plan.scopes),
             "changes": [{**self._change(change), "claim": claim(change)} for change in plan.changes],
         }
-        return {INTENT: _bytes(content), RUN: None}
+        return {INTENT: compact(content), RUN: None}
 
     def _outcome(self, ledger: Ledger, record: Record) -> Commit:
         plan = self._plans[record.tenant]
@@ -150,7 +151,7 @@ class Journal:
         message = f"applied {after.applied or 'in part'}: run {self._run.id}, {len(record.done)} changes\n"
         joins = plan.joins if ledger.tip == plan.tip else None
         return Commit(
-            record.tenant, ledger.tip, message, {INTENT: left, FILE: text(after), RUN: _bytes(content)}, joins
+            record.tenant, ledger.tip, message, {INTENT: left, FILE: text(after), RUN: compact(content)}, joins
         )
 
     def _head(self, plan: TenantPlan) -> Data:
@@ -227,11 +228,7 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _bytes(content: Data) -> bytes:
-    return f"{json.dumps(content, separators=(',', ':'))}\n".encode()
-
-
 def unlocked(repository: Repository, tip: str, who: str) -> dict[str, bytes | None]:
     """The intent at `tip` with its lock broken: what it claims stays, for whoever plans next to look at."""
     name = f"{tip}:{INTENT}"
-    return {INTENT: _bytes({**json.loads(repository.objects([name])[name]), "unlocked": f"{who} at {now()}"})}
+    return {INTENT: compact({**json.loads(repository.objects([name])[name]), "unlocked": f"{who} at {now()}"})}

@@ -16,6 +16,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.changes import Change, Intent
+from reconciler.compact import compact
 from reconciler.errors import LedgerError
 from reconciler.kinds import kinds, named
 from reconciler.model import Address, Computed, Entry, Resource, Scope, Value
@@ -97,7 +98,7 @@ def _read(tenant: str, tip: str | None, content: bytes | None, intent: bytes | N
     if content is None:
         return LedgerError(f"{REFS}{tenant} holds no {FILE}")
     try:
-        header, *lines = content.decode().splitlines()
+        header, *lines = content.decode().removesuffix("\n").split("\n")
         found = _ledger(tenant, tip, json.loads(header), lines)
         return found if intent is None else found._replace(intent=as_intent(tenant, json.loads(intent)))
     except LedgerError as error:
@@ -215,7 +216,7 @@ def text(ledger: Ledger) -> bytes:
         header,
         *({"address": str(address), **_values(entry)} for address, entry in sorted(ledger.entries.items())),
     ]
-    return "".join(f"{json.dumps(line, separators=(',', ':'))}\n" for line in lines).encode()
+    return b"".join(map(compact, lines))
 
 
 _EMPTY = Entry(said={}, domain="")

@@ -6,7 +6,11 @@ import json
 import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from reconciler import ledger as ledgers
+from reconciler.model import Address, Entry
 from tests.estates import BOXES, Estate, codes, contoso, dns, mail, make, northwind, summary
 
 HEADER = b'{"format": "reconciler.ledger/1", "tenant": "northwind", "commit": null, "scopes": []}\n'
@@ -22,6 +26,16 @@ def lines(estate, ref=REF):
     """The ledger's header and its lines by address."""
     header, *rest = map(json.loads, estate.git("show", f"{ref}:ledger.jsonl").splitlines())
     return header, {line["address"]: line for line in rest}
+
+
+@given(st.text(st.characters() | st.sampled_from("\u2028\x85\n\x1e\udc80\"\\")), st.integers(-(2**80), 2**80))
+def test_what_a_line_holds_is_what_is_read(name, number):
+    """Line ends of Unicode, bytes that were no UTF-8 and numbers of any size: a line is a line, and comes back."""
+    address = Address("mailhost", "mailbox", "jane@northwind.example")
+    entry = Entry(said={"name": name, "quota": number}, domain="northwind.example")
+    written = ledgers.text(ledgers.Ledger("northwind", entries={address: entry}))
+    assert written.count(b"\n") == 2
+    assert ledgers._read("northwind", "0" * 40, written, None).entries == {address: entry}
 
 
 def test_a_plan_writes_no_ledger(estate):

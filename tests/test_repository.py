@@ -36,7 +36,7 @@ SHELL = (
     {"following", "swap"},
     {"signing", "tables"},
     {"schema", "templates", "ledger", "facts", "providers", "forges", "suffixes"},
-    {"documents", "history", "holders"},
+    {"compact", "documents", "history", "holders"},
     {"reviewed", "tree"},
 )
 CORE = (
@@ -88,6 +88,7 @@ HOMES = {
     "jinja2": {"templates"},
     "jsonschema": {"schema"},
     "jsonschema_rs": {"schema"},
+    "orjson": {"compact"},
     "psycopg": {"providers"},
     "publicsuffixlist": {"suffixes"},
     "pymysql": {"providers"},

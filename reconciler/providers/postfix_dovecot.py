@@ -97,6 +97,7 @@ class PostfixDovecot:
     ) -> None:
         self._database, self._doveadm = database, doveadm
         self._how = How(name, lock_hash=lock_hash, by_acl=doveadm is not None)
+        self._made = False  # whether its tables were looked for: once in a run
 
     @property
     def cautions(self) -> Mapping[str, str]:
@@ -120,7 +121,9 @@ class PostfixDovecot:
         made = {change.address: _key_pair(change) for change in batch.changes if _makes_key(change)}
         domain = batch.scope.domain
         with self._database.session(write=True) as session:
-            session.make(TABLES)
+            if not self._made:
+                session.make(TABLES)
+                self._made = True
             session.begin(write=True)
             rows = read(session, [domain], self._how, locked=True)[domain]
             if isinstance(rows, ProviderError):
