@@ -93,7 +93,7 @@ class _Work:
 
     plan: TenantPlan
     outcome: Outcome = field(init=False)
-    before: Mapping[Address, set[Address]] = field(init=False)
+    before: Mapping[Address, set[Address]] | None = None
     computed: dict[Computed, Value] = field(default_factory=dict)
     unsure: dict[Address, tuple[Change, str]] = field(default_factory=dict)  # written or not: a look will tell
     failed: set[Address] = field(default_factory=set)
@@ -106,7 +106,6 @@ class _Work:
 
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.plan.tenant)
-        self.before = dependencies(self.plan.changes)
 
     def given_up(self, why: ReconcilerError) -> Outcome:
         """Nothing more is written, and what was is for others to say."""
@@ -117,7 +116,7 @@ class _Work:
         """The batch's changes that depend on nothing that failed, with the values known by now."""
         found = []
         for change in batch.changes:
-            blockers = self.before[change.address] & self.failed
+            blockers = self._blockers(change)
             aim = resolve(change.aim, self._known)
             if blockers or _waits(aim):
                 names = ", ".join(sorted(map(str, blockers))) or "a value that is not known"
@@ -125,6 +124,14 @@ class _Work:
             else:
                 found.append(change._replace(aim=aim))
         return tuple(found)
+
+    def _blockers(self, change: Change) -> set[Address]:
+        """What it needs and failed; what needs what is only worked out once something has."""
+        if not self.failed:
+            return set()
+        if self.before is None:
+            self.before = dependencies(self.plan.changes)
+        return self.before[change.address] & self.failed
 
     def _known(self, reference: Computed) -> Value:
         return self.computed.get(reference, reference)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
     from reconciler.kinds.site import Ended
     from reconciler.model import Kind, Resource
+    from reconciler.people import People
 
 
 Render = Callable[[str, Mapping[str, Any], Mapping[str, Any]], Baseline]
@@ -63,11 +64,11 @@ class Compiled:
     gone: Gone = field(default_factory=Gone)
 
 
-def compile_tenant(files: Files, agency: Agency, render: Render, today: str) -> Compiled:
-    """The desired state of one tenant on a day (ISO)."""
-    wide = (files.control, agency.defaults)
+def compile_tenant(files: Files, agency: Agency, render: Render, people: People) -> Compiled:
+    """The desired state of one tenant, on the day of which its people are."""
+    wide, today = (files.control, agency.defaults), people.today
     found = Compiled(files.tenant, rules=rules_of(files, agency, today), observe_gone=_first("observe", wide))
-    found.gone = gone_of(files, agency, today)
+    found.gone = gone_of(files, people)
     for stem, boxes in files.domains.items():
         for side, own in (("mail", boxes), ("dns", files.dns.get(stem, {}))):
             if (until := _first("observe", (own, *wide))) is not None:

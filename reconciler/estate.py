@@ -21,6 +21,7 @@ from reconciler.estate_rules import NO_CANARY, NO_ESTATE, NO_SIGNERS, TWO_TENANT
 from reconciler.files import Files
 from reconciler.findings import Finding, Origin, accepted
 from reconciler.history import Repository
+from reconciler.people import people_of
 from reconciler.providers import _settings as settings
 from reconciler.signing import Signers
 from reconciler.templates import Library
@@ -126,18 +127,19 @@ class Estate:
         if not tenant.sound or not self.has(name):
             until = self.agency.defaults.get("observe")
             return Compiled(name, findings=list(tenant.findings), observe_gone=until)
-        compiled = compile_tenant(tenant.files, self.agency, self.library.render, self.today)
+        known = people_of(tenant.files, self.agency, self.today)
+        compiled = compile_tenant(tenant.files, self.agency, self.library.render, known)
         compiled.findings[:0] = tenant.findings
         compiled.findings += [
             *declared.check(tenant.files, self.agency),
             *mail.check(tenant.files, compiled, self.agency, self.domains, self.today),
             *dns.check(tenant.files, compiled.state, self.agency, self.domains),
             *declared.former(tenant.files, self.has),
-            *resets.check(tenant.files, compiled, self.agency, self.domains, self.today),
+            *resets.check(tenant.files, compiled, self.agency, self.domains, known),
             *domains.check(
                 tenant.files, self.domains, self.tenants, self._delegates, suffixes.public(tenant.files.domains)
             ),
-            *people.check(tenant.files, self.agency, self.today),
+            *people.check(tenant.files, self.agency, known),
         ]
         return compiled
 

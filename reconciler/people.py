@@ -84,16 +84,14 @@ def people_of(files: Files, agency: Agency, today: str) -> People:
     )
 
 
-def gone_of(files: Files, agency: Agency, today: str) -> Gone:
-    """Who is gone on a day (ISO) of those that a tenant's files may name, who follows, and which boxes were theirs.
+def gone_of(files: Files, people: People) -> Gone:
+    """Who is gone of those that a tenant's files may name, who follows, and which boxes were theirs.
 
     Nearly always nobody is: then nothing else is looked at.
     """
-    said = (*agency.data.get("people", {}).values(), *files.tenant_file.get("people", {}).values())
-    if not any("left" in person or "until" in person for person in said):
-        return Gone()
-    people = people_of(files, agency, today)
     heirs = {person: people.heir(person) for person in people.persons if people.has_left(person)}
+    if not heirs:
+        return Gone()
     boxes = (
         canonical.address(name, stem)
         for stem, boxes in files.domains.items()

@@ -28,7 +28,7 @@ def lines(estate, ref=REF):
     return header, {line["address"]: line for line in rest}
 
 
-@given(st.text(st.characters() | st.sampled_from("\u2028\x85\n\x1e\udc80\"\\")), st.integers(-(2**80), 2**80))
+@given(st.text(st.characters() | st.sampled_from('\u2028\x85\n\x1e\udc80"\\')), st.integers(-(2**80), 2**80))
 def test_what_a_line_holds_is_what_is_read(name, number):
     """Line ends of Unicode, bytes that were no UTF-8 and numbers of any size: a line is a line, and comes back."""
     address = Address("mailhost", "mailbox", "jane@northwind.example")

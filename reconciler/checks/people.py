@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.checks import approvals, ownership, roles
-from reconciler.people import people_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,11 +12,11 @@ if TYPE_CHECKING:
     from reconciler.agency import Agency
     from reconciler.files import Files
     from reconciler.findings import Finding
+    from reconciler.people import People
 
 
-def check(files: Files, agency: Agency, today: str) -> Iterator[Finding]:
-    """Every finding of these themes in a tenant's files, on a day (ISO)."""
-    people = people_of(files, agency, today)
+def check(files: Files, agency: Agency, people: People) -> Iterator[Finding]:
+    """Every finding of these themes in a tenant's files; `people` are those that they may name, on a day."""
     yield from ownership.check(files, people)
     yield from approvals.check(files, people)
     yield from roles.check(files, agency, people)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from reconciler import canonical
 from reconciler.checks import assets, high_value
 from reconciler.findings import Origin, Rule
-from reconciler.people import people_of
 from reconciler.resets import Graph, asset_name, reset_to
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.compile import Compiled
     from reconciler.files import Files
     from reconciler.findings import Finding
+    from reconciler.people import People
 
 SHARED = Rule(
     "OW030",
@@ -93,10 +93,10 @@ _MILD = {"", "closed", "unknown"}
 
 
 def check(
-    files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str, str], today: str
+    files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str, str], people: People
 ) -> Iterator[Finding]:
     """Every finding about resets, high-value mailboxes and assets. `domains` says whose each domain is."""
-    graph = Graph(files, compiled.state, people_of(files, agency, today), agency, domains)
+    graph = Graph(files, compiled.state, people, agency, domains)
     yield from _contacts(graph)
     yield from _assets(graph)
     yield from high_value.check(graph)
