@@ -177,8 +177,9 @@ class Journal:
     def _described(self, change: Change) -> Data:
         """As the plan has it, and what Git alone knows of it besides: an owner, a reason."""
         shown = data.shown(change, self._run.authors)
-        local = {row.name for row in change.kind.attributes if row.local}
-        noted = {name: pair for name, pair in data.said(change.base, change.entry).items() if name in local}
+        said = data.said(change.base, change.entry)
+        local = {row.name for row in change.kind.attributes if row.local} if said else ()
+        noted = {name: pair for name, pair in said.items() if name in local}
         return {**shown, "fields": {**shown["fields"], **noted}}
 
 

@@ -219,16 +219,20 @@ def text(ledger: Ledger) -> bytes:
     return b"".join(map(compact, lines))
 
 
+_PLAIN = tuple(enumerate(Entry._fields))[Entry._fields.index("keep") :]  # what follows are single values
 _EMPTY = Entry(said={}, domain="")
 
 
 def _values(entry: Entry) -> dict[str, Any]:
     """Only what differs from an empty entry: a line stays short enough to be read in a diff."""
     line: dict[str, Any] = {"said": _encoded(entry.said), "domain": entry.domain}
-    line |= {name: _encoded(value) for name in ("seen", "before") if (value := getattr(entry, name))}
-    for name in ("keep", "retired", "absent", "commit", "file", "line"):
-        if getattr(entry, name) != getattr(_EMPTY, name):
-            line[name] = getattr(entry, name)
+    if entry.seen:
+        line["seen"] = _encoded(entry.seen)
+    if entry.before:
+        line["before"] = _encoded(entry.before)
+    for index, name in _PLAIN:
+        if entry[index] != _EMPTY[index]:
+            line[name] = entry[index]
     return line
 
 
