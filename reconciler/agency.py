@@ -90,6 +90,12 @@ class Agency:
         return self.data.get("servers", {})  # type: ignore[no-any-return]
 
     @cached_property
+    def exchangers(self) -> frozenset[str]:
+        """Our mail servers: every host that an entry of `servers` names as `mx`."""
+        values = (value for facts in self.servers.values() for value in facts.get("mx", ()))
+        return frozenset(canonical.domain(value.rpartition(" ")[2]) for value in values)
+
+    @cached_property
     def inside(self) -> frozenset[str]:
         """Domains outside the estate that count as inside."""
         return frozenset(canonical.domain(name) for name in self.data.get("inside", ()))

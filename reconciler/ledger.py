@@ -226,14 +226,8 @@ _EMPTY = Entry(said={}, domain="")
 def _values(entry: Entry) -> dict[str, Any]:
     """Only what differs from an empty entry: a line stays short enough to be read in a diff."""
     line: dict[str, Any] = {"said": _encoded(entry.said), "domain": entry.domain}
-    if entry.seen:
-        line["seen"] = _encoded(entry.seen)
-    if entry.before:
-        line["before"] = _encoded(entry.before)
-    for index, name in _PLAIN:
-        if entry[index] != _EMPTY[index]:
-            line[name] = entry[index]
-    return line
+    line |= {name: _encoded(values) for name, values in (("seen", entry.seen), ("before", entry.before)) if values}
+    return line | {name: entry[index] for index, name in _PLAIN if entry[index] != _EMPTY[index]}
 
 
 def _encoded(values: Mapping[str, Value]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def check(
     plans: Sequence[TenantPlan], answers: Answers, agency: Agency, _domains: Mapping[str, str]
 ) -> Iterator[tuple[str, Finding]]:
     """(tenant, finding)."""
-    exchangers, servers = _exchangers(agency), _name_servers(agency)
+    exchangers, servers = agency.exchangers, _name_servers(agency)
     for claim in _claims(plans):
         seen = _Seen(*(answers.get(question, _UNASKED) for question in _questions(claim.domain, answers)))
         if claim.tenant in seen.proof.values or exchangers & _hosts(seen.mx) or servers & _hosts(seen.ns):
@@ -120,11 +120,6 @@ def _delegation(domain: str, answers: Answers) -> Question:
     while "." in above and answers.get((name, "NS"), _UNASKED).status in {"empty", "nxdomain"}:
         name, above = above, above.partition(".")[2]
     return name, "NS"
-
-
-def _exchangers(agency: Agency) -> frozenset[str]:
-    """Our mail servers: every host that an entry of `servers` names as `mx`."""
-    return frozenset(_host(value) for facts in agency.servers.values() for value in facts.get("mx", ()))
 
 
 def _name_servers(agency: Agency) -> frozenset[str]:

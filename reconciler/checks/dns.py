@@ -8,7 +8,6 @@ from reconciler.checks import copied, dmarc, keys, spf, transport, unused
 from reconciler.checks.unused import NULL
 from reconciler.findings import Rule
 from reconciler.kinds.record import label, rtype
-from reconciler.mta_sts import enforcing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +47,7 @@ def check(files: Files, state: State, agency: Agency, domains: Mapping[str, str]
     yield from spf.check(files, texts)
     yield from dmarc.check(files, texts, state, domains)
     yield from keys.check(files, texts)
-    yield from transport.check(files, sets, state, enforcing(agency.servers))
+    yield from transport.check(files, sets, state, agency)
     yield from unused.check(files, sets, state)
     yield from copied.check(files, agency, domains)
 

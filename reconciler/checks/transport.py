@@ -9,11 +9,14 @@ from reconciler.checks.places import place
 from reconciler.findings import Rule
 from reconciler.kinds.record import label, lenient, tag
 from reconciler.model import Address
+from reconciler.mta_sts import enforcing
 from reconciler.tags import tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
+    from reconciler.agency import Agency
     from reconciler.files import Files
     from reconciler.findings import Finding
     from reconciler.model import Resource, State
@@ -62,27 +65,32 @@ UNNAMED = Rule(
     "Take `mta_sts: enforce` back, or let the MX be those of the server.",
     why="Under `enforce` senders deliver only to hosts that the policy names (RFC 8461, 4.1): the others get no mail.",
 )
+SPLIT = Rule(
+    "DN048",
+    "error",
+    "Mail goes partly to us and partly to others",
+    "Let all of the MX be ours or none; name one more server of ours under `servers`. While a domain moves, `accept` it"
+    " until the day it ends.",
+    why="Each sender picks one of them: a part of the mail arrives on a server where nobody looks, or is refused.",
+)
 _ADDRESS = re.compile(r"[0-9]+(?:\.[0-9]+){3}\.")
 _ID = re.compile(r"[A-Za-z0-9]{1,32}")
 _REPORTS = re.compile(r"(?:mailto:[^\s,;@]+@[^\s,;@]+|https:[^\s,;]+)", re.IGNORECASE)
 _MTA_STS, _TLS = "_mta-sts.", "_smtp._tls."
 
 
-def check(
-    files: Files, sets: Mapping[str, Sequence[Resource]], state: State, enforcing: Mapping[str, Sequence[str]]
-) -> Iterator[Finding]:
-    """Every finding of this theme. `sets` are the record sets of `state` by type.
-
-    `enforcing` maps the ids of enforced MTA-STS policies to the MX they name.
-    """
+def check(files: Files, sets: Mapping[str, Sequence[Resource]], state: State, agency: Agency) -> Iterator[Finding]:
+    """Every finding of this theme. `sets` are the record sets of `state` by type."""
+    policies = enforcing(agency.servers)
     aliases = {label(resource.address.name): resource for resource in sets.get("CNAME", ())}
     for resource in sets.get("MX", ()):
         yield from _mx(files, resource, aliases)
+        yield from _split(files, resource, agency.exchangers)
     for resource in sets.get("TXT", ()):
         name = label(resource.address.name)
         if name.startswith(_MTA_STS):
             yield from _forms(files, resource, "v=stsv1")
-            yield from _enforced(files, resource, state, enforcing)
+            yield from _enforced(files, resource, state, policies)
         elif name.startswith(_TLS):
             yield from _forms(files, resource, "v=tlsrptv1")
 
@@ -99,6 +107,15 @@ def _mx(files: Files, resource: Resource, aliases: Mapping[str, Resource]) -> It
         elif host.removesuffix(".") in aliases:
             to = aliases[host.removesuffix(".")].get("values")[0]
             yield ALIAS.at(subject, f"`{value}`: it is a CNAME to {to}", place(files, resource, value))
+
+
+def _split(files: Files, resource: Resource, ours: AbstractSet[str]) -> Iterator[Finding]:
+    hosts = {value: value.partition(" ")[2].removesuffix(".") for value in resource.get("values")}
+    strange = [value for value, host in hosts.items() if host and host not in ours]
+    if strange and ours & set(hosts.values()):
+        mine = next(value for value, host in hosts.items() if host in ours)
+        what = f"`{strange[0]}` stands beside `{mine}`, and is no host that `servers` name as `mx`."
+        yield SPLIT.at(resource.address.name, what, place(files, resource, strange[0]))
 
 
 def _forms(files: Files, resource: Resource, wanted: str) -> Iterator[Finding]:
@@ -133,12 +150,12 @@ def identifier(value: str) -> str:
 
 
 def _enforced(
-    files: Files, resource: Resource, state: State, enforcing: Mapping[str, Sequence[str]]
+    files: Files, resource: Resource, state: State, policies: Mapping[str, Sequence[str]]
 ) -> Iterator[Finding]:
-    """What an enforced policy needs: reports, and that it names every MX. The id tells the policy."""
+    """What an enforced policy needs: reports, and that it names every MX. Its id tells which: {id: the MX it names}."""
     domain = label(resource.address.name).removeprefix(_MTA_STS)
     for value in resource.get("values"):
-        named = enforcing.get(identifier(value))
+        named = policies.get(identifier(value))
         if named is None:
             continue
         if Address(resource.address.provider, "record", f"TXT/{_TLS}{domain}") not in state:
