@@ -57,7 +57,8 @@ def plan(request: Request) -> Plan:
 
         parts = _handed(session, session.over_tenants(job))
         in_turn = sorted((found for _, found in parts), key=lambda found: found.tenant)
-        between = crossing(session, [left for left, _ in parts])
+        moved = {found.tenant: {change.address.name for change in found.changes} for found in in_turn}
+        between = crossing(session, [left for left, _ in parts], moved)
         tenants = _with(together(in_turn, _known(session, in_turn)), between)
         before = marked(session, {found.tenant: found.findings for found in tenants})
         tenants = [found._replace(findings=tuple(before[found.tenant])) for found in tenants]

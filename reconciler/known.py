@@ -1,15 +1,18 @@
 """What was wrong before this commit already: a change is not held up by what it did not bring about.
 
 A finding of a check is known when it holds word for word at the commit that the tenant was applied at last (or at the
-one that `--changed-since` names), judged by the same day. What only a day brought about is a warning then.
+one that `--changed-since` names), judged by the same day. What only a day brought about is a warning then. Of a value
+that two tenants have it is known to the one who had it: the other one copied it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.checks import copied
 from reconciler.crossing import pointing
 from reconciler.errors import InputError, LedgerError
+from reconciler.findings import accepted
 from reconciler.ledger import Ledger
 from reconciler.session import Session
 
@@ -28,7 +31,7 @@ def marked(session: Session, found: Mapping[str, Sequence[Finding]]) -> dict[str
     by_base: dict[str, list[str]] = {}
     for name, base in _bases(session, asked).items():
         by_base.setdefault(base, []).append(name)
-    before = {name: said for base, names in by_base.items() for name, said in _at(session, base, names).items()}
+    before = {name: said for base, names in by_base.items() for name, said in _at(session, base, names, found).items()}
     return {name: [_known(f, before.get(name, ())) for f in findings] for name, findings in found.items()}
 
 
@@ -48,22 +51,32 @@ def _bases(session: Session, names: Sequence[str]) -> dict[str, str]:
     return {name: commit for name, commit in applied.items() if commit is not None}
 
 
-def _at(session: Session, base: str, names: Sequence[str]) -> dict[str, set[Said]]:
-    """{tenant: what its checks say at a commit}; nothing where that commit cannot be read."""
+def _at(
+    session: Session, base: str, names: Sequence[str], now: Mapping[str, Sequence[Finding]]
+) -> dict[str, set[Said]]:
+    """{tenant: what its checks say at a commit}; nothing where that commit cannot be read. `now` is what they say."""
     there = session.request._replace(
         revision=base, worktree=False, tenants=tuple(names), changed_since="", as_of=session.today
     )
     try:
         with Session(there) as earlier:
-            parts = earlier.over_tenants(
-                lambda some: [(c.tenant, _said(c.findings)) for _, c in earlier.compiled(some)]
-            )
-            found = dict(parts)
+            found = dict(earlier.over_tenants(lambda some: _said_by(earlier, some, now)))
             for name, findings in pointing(earlier, [name for name in names if name in found]).items():
                 found[name] |= _said(findings)
             return found
     except (InputError, LedgerError):  # it is not in this clone, or its reconciler.yaml is none that this version reads
         return {}
+
+
+def _said_by(
+    earlier: Session, names: Sequence[str], now: Mapping[str, Sequence[Finding]]
+) -> list[tuple[str, set[Said]]]:
+    found = []
+    for tenant, compiled in earlier.compiled(names):
+        copies = copied.held(now[compiled.tenant], copied.literals(tenant.files))
+        told = accepted(copies, earlier.accept(tenant), earlier.today)
+        found.append((compiled.tenant, _said([*compiled.findings, *told])))
+    return found
 
 
 def _said(findings: Iterable[Finding]) -> set[Said]:

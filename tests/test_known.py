@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.checks import routing
-from tests.estates import Estate, accepting, call, contoso, control, mail, make, northwind
+from tests.estates import Estate, accepting, call, contoso, control, dns, mail, make, northwind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,3 +173,42 @@ def test_a_code_is_explained() -> None:
     assert call("explain", "RT001", "--format", "json").json["format"] == "reconciler.rule/1"
     wrong = call("explain", "RT0001")
     assert (wrong.code, "did you mean RT001?" in wrong.err) == (1, True)
+
+
+TOKEN = "site-verification=0123456789abcdef"
+
+
+def records(domain: str, *values: str) -> dict[str, str]:
+    """The tenant's DNS file with these TXT values at the domain's own name."""
+    listed = ", ".join(f'"{value}"' for value in values)
+    more = f'records: [{{name: "@", type: TXT, values: [{listed}]}}]\n' if values else ""
+    return dns(more, domain)
+
+
+def test_who_copies_a_value_is_stopped_and_not_whom_it_was_copied_from(tmp_path: Path) -> None:
+    """Both are told; the one who had it can still be changed."""
+    estate = make(tmp_path / "estate", northwind(BOXES), contoso(), records("northwind.example", TOKEN)).applied({})
+    estate.write(records("contoso.example", TOKEN))
+    copier, owner = (
+        one(found["findings"], "DN038") for found in estate.run("plan", "--format", "json").json["tenants"]
+    )
+    assert (copier["known"], owner["known"]) == (False, True)
+    assert {found["result"] for found in estate.apply().json["tenants"]} == {"refused", "nothing"}
+
+
+@pytest.mark.parametrize("command", ["plan", "validate"])
+def test_a_copy_is_found_where_only_its_tenant_is_looked_at(tmp_path: Path, command: str) -> None:
+    """By `--tenant`, by `--changed-since`: whom it was copied from need not be among those asked for."""
+    estate = make(tmp_path / "estate", northwind(BOXES), contoso(), records("northwind.example", TOKEN)).applied({})
+    base = estate.head
+    estate.write(records("contoso.example", TOKEN))
+    for options in (("--tenant", "contoso"), ("--changed-since", base)):
+        found = estate.run(command, *options, "--format", "json").json
+        one(found["findings"] if command == "validate" else found["tenants"][0]["findings"], "DN038")
+
+
+def test_where_nothing_changes_no_other_tenant_is_read(tmp_path: Path) -> None:
+    """A plan of one tenant with a token of its own and nothing to do is as fast as one without."""
+    estate = make(tmp_path / "estate", northwind(BOXES), contoso(), records("northwind.example", TOKEN)).applied({})
+    estate.write(records("contoso.example", TOKEN))
+    assert [f["code"] for f in estate.one("--tenant", "northwind")["findings"] if f["code"] == "DN038"] == []

@@ -37,6 +37,7 @@ COPIED = Rule(
     "name, or lets the holder of one key sign for both.",
 )
 _WORD = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
+_QUOTED = re.compile("`: ")  # ends what `alike` quotes
 _LEAST = 12  # letters: what is shorter may be the same by chance
 Own = tuple[str, str, Origin]  # a text, the record it stands in, where
 _TYPES = frozenset({"CNAME", "MX", "SRV", "TXT"})
@@ -111,5 +112,16 @@ def alike(found: Iterable[tuple[str, Iterable[Own]]]) -> Iterator[tuple[str, Fin
             others = sorted(tenants.keys() - {tenant})
             more = f" and {len(others) - 3} more" if len(others) > 3 else ""
             for text, subject, origin in mine:
-                what = f"`{text[:60]}{' …' if len(text) > 60 else ''}`: {', '.join(others[:3])}{more} has it too."
+                what = f"{_quoted(text)}: {', '.join(others[:3])}{more} has it too."
                 yield tenant, COPIED.at(subject, what, origin)
+
+
+def held(findings: Iterable[Finding], earlier: Iterable[Own]) -> list[Finding]:
+    """Those of `alike` that are of what a tenant wrote earlier already: it is the other one who copied."""
+    said = {(subject, f"{_quoted(text)}: ") for text, subject, _ in earlier}
+    mine = (f for f in findings if f.code == COPIED.code)
+    return [f for f in mine if any((f.subject, f.detail[: end.end()]) in said for end in _QUOTED.finditer(f.detail))]
+
+
+def _quoted(text: str) -> str:
+    return f"`{text[:60]}{' …' if len(text) > 60 else ''}`"
