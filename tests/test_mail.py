@@ -80,6 +80,7 @@ aliases:
   info: [reception]
   directors: [jane, tom]
   old-sales: [jane]
+  fairground: [fair, tom]
 forwards:
   orders: {to: [crm@vendor.test], owner: jane, reason: import, approved_by: ops, expires: DAY}
   paul: {to: [paul@phone.test], keep_copy: true, owner: tom, reason: travel, approved_by: ops, expires: DAY}
@@ -268,6 +269,14 @@ def test_a_paused_mailbox_refuses_mail(stack):
     """550 at RCPT although the domain has a catch-all, which would otherwise swallow it."""
     for address in ("fair@acme.example", "fair+x@acme.example", "fair@acme.test"):
         assert refusal(stack, address)[0] == 550
+
+
+@needs_mail
+def test_a_paused_mailbox_gets_nothing_through_an_alias_either(stack):
+    """Nor does the catch-all in its place: the others of the alias get theirs, and the sender hears of the rest."""
+    stack.send(OUTSIDE, "fairground@acme.example", letter("for the fair"))
+    assert "for the fair" in subjects(stack, "tom@acme.example")
+    assert "for the fair" not in subjects(stack, "jane@acme.example")
 
 
 @needs_mail
