@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def who(form: str, name: str, **options: Any) -> None:
     """Whose an ADDRESS or DOMAIN is, or what a PERSON has; who may reset it, what changed last, how to undo it."""
     from reconciler import inquiries
-    from reconciler.reports import data, lines
+    from reconciler.reports import data, lines, traces
     from reconciler.reports import who as answers
 
     output, request = prepare(form, **options)
@@ -31,7 +31,7 @@ def who(form: str, name: str, **options: Any) -> None:
         output.text(data.text(answers.who_data(found)))
         announce(differs)
     else:
-        output.lines([*lines.differing(differs), *answers.who(found)])
+        output.lines([*lines.differing(differs), *traces.untold(ledgers=found["ledgers"]), *answers.who(found)])
     leave(DONE)
 
 
@@ -43,7 +43,7 @@ def inventory(form: str, domain: str, **options: Any) -> None:
     """All through which each domain could be taken over, and what there is of it: value, source and age."""
     from reconciler import inquiries
     from reconciler.errors import InputError
-    from reconciler.reports import data, inventories, lines
+    from reconciler.reports import data, inventories, lines, traces
 
     output, request = prepare(form, **options)
     with progress(output) as told:
@@ -54,7 +54,8 @@ def inventory(form: str, domain: str, **options: Any) -> None:
         output.text(data.text(inventories.as_data(found, bad)))
         announce(differs)
     else:
-        output.lines([*lines.differing(differs), *inventories.lines(found)])
+        first = [*lines.differing(differs), *traces.untold(ledgers=found["ledgers"])]
+        output.lines([*first, *inventories.lines(found)])
     _warn(bad)
     leave(ERROR if bad else DONE)
 

@@ -14,7 +14,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from reconciler import asked, offline, past, rollback, seen
+from reconciler import asked, last_change, offline, past, rollback, seen
 from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
 from reconciler.checks.acceptances import over_all
@@ -190,7 +190,7 @@ def _unsigned(session: Session) -> LedgerError | None:
 def history(request: Request, name: str) -> tuple[list[dict[str, Any]], LedgerError | None]:
     """Every change to a name, the newest first, and of which ledgers nothing is told. Raises as `log` does."""
     with Session(request, fetch=True) as session:
-        return past.history(session, name), _unsigned(session)
+        return last_change.undone(session.estate.repository, past.history(session, name)), _unsigned(session)
 
 
 def roll_back(request: Request, target: str, branch: str) -> Rollback:

@@ -16,6 +16,7 @@ from reconciler.questions import inventory as questions
 from reconciler.questions import who as answers
 from reconciler.questions.inventory import Known
 from reconciler.questions.view import View
+from reconciler.removed import removals
 from reconciler.request import differing
 from reconciler.session import Session
 from reconciler.tenant_files import Tenant
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from reconciler.findings import Finding
-    from reconciler.model import Entry, Resource
+    from reconciler.model import Address, Entry, Resource
     from reconciler.naming import Meant
     from reconciler.request import Request
 
@@ -48,7 +49,8 @@ def who(request: Request, name: str) -> tuple[Data, list[str]]:
         found = meant(session, name)
         desk = _Desk(session, found.tenant)
         answer = {"address": desk.address, "domain": desk.domain, "person": desk.person}[found.kind](found)
-        data = {"commit": session.estate.commit, "as_of": session.today, "asked": name, **answer}
+        head = {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold()}
+        data = {**head, "asked": name, **answer}
     read = answer["details"].get("tenants", ())[:SHOWN] if found.kind == "person" else [found.tenant]
     with differing(request._replace(tenants=tuple(read) or _NONE)) as differs:
         return data, differs()
@@ -73,7 +75,8 @@ def inventory(request: Request, domain: str) -> tuple[Data, list[Finding], list[
         parts = session.over_tenants(job)
         bad = [finding for _, found in parts for finding in found]
         tenants = [data for data, _ in parts if data is not None]
-        data = {"commit": session.estate.commit, "as_of": session.today, "tenants": tenants}
+        head = {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold()}
+        data = {**head, "tenants": tenants}
         names = session.names if domain else request.tenants
     with differing(request._replace(tenants=names)) as differs:
         return data, bad, differs()
@@ -100,7 +103,7 @@ class _Desk:
         self.view = view(session, self._tenant)
         tip = session.tips.get(tenant)
         self._tips = session.vouched({tenant: tip}) if tip is not None else {}
-        self._unsigned = tip is not None and not self._tips
+        self._unsigned, self._untold = tip is not None and not self._tips, tip is None and session.untold()
         found = session.ledgers.read({tenant: self._tips.get(tenant)})[tenant]
         self._ledger = Ledger(tenant) if isinstance(found, LedgerError) else found
         self._unread = found if isinstance(found, LedgerError) else None
@@ -109,16 +112,28 @@ class _Desk:
         """A declared address, what answers for it, or one that the ledger still knows."""
         match = answers.matching(self.view, found.name)
         retired = {
-            a.name: e for a, e in self._ledger.entries.items() if a.kind in {"mailbox", "alias"} and not e.absent
+            a.name: a for a, e in self._ledger.entries.items() if a.kind in {"mailbox", "alias"} and not e.absent
         }
         if (match is None or match[1] == "catch-all") and found.name in retired:
-            last = self._applied(found.name) or last_change.unknown("unknown: the journal does not tell")
-            return {**answers.of_retired(self.view, found.name, retired[found.name]), "via": None, "last_change": last}
+            return self._gone(retired[found.name])
         if match is None:
             near = did_you_mean(found.name, self.view.named)
-            raise ReconcilerError(f"{found.name} is not declared: mail for it is refused.{near}")
+            past = "" if self._applied(found.name) is None else f" What it was: `reconciler history {found.name}`."
+            raise ReconcilerError(f"{found.name} is not declared: mail for it is refused.{past or near}")
         thing = self.view.named[match[0]]
-        return {**answers.of_address(self.view, match[0]), "via": match[1] or None, "last_change": self._of([thing])}
+        last = {"applied": self._as_applied([thing]), "last_change": self._of([thing])}
+        return {**answers.of_address(self.view, match[0]), "via": match[1] or None, **last}
+
+    def _gone(self, address: Address) -> Data:
+        """What Git no longer declares: retired, or still as it was because the removal is not applied yet."""
+        entry, base = self._ledger.entries[address], self._ledger.applied
+        last = None
+        if not entry.retired and not last_change.beyond(self._past, base):
+            found = removals(self._session, self._tenant.files.tenant, base, {address}).get(address)
+            last = found and last_change.removed(self._repository, found[1], found[0])
+        last = last or self._applied(address.name) or last_change.unknown("unknown: the journal does not tell")
+        kept = {"via": None, "applied": bool(entry.retired), "last_change": last}
+        return {**answers.of_retired(self.view, address, entry), **kept}
 
     def domain(self, found: Meant) -> Data:
         """A domain."""
@@ -128,7 +143,8 @@ class _Desk:
         gone = {a for a, e in self._ledger.entries.items() if e.domain == found.name and not e.absent and not e.retired}
         moved = bool(gone - self.view.compiled.state.keys())
         last = self._of(things, found.name, moved=moved)
-        return {**answers.of_domain(self.view, found.name), "via": None, "last_change": last}
+        applied = False if moved else self._as_applied(things)
+        return {**answers.of_domain(self.view, found.name), "via": None, "applied": applied, "last_change": last}
 
     def person(self, found: Meant) -> Data:
         """A person or a team; of the agency's with what they are in the tenants that name them."""
@@ -139,7 +155,7 @@ class _Desk:
                 if tenant.sound:
                     answers.add(data, answers.of_person(view(self._session, tenant), found.name))
         data["details"] |= {"tenants": tenants, "looked_into": len(tenants[:SHOWN])}
-        return {**data, "via": None, "last_change": self._of_person(found.name)}
+        return {**data, "via": None, "applied": None, "last_change": self._of_person(found.name)}
 
     def known(self) -> Known:
         """The ledger's lines and how old they are."""
@@ -151,12 +167,17 @@ class _Desk:
         """The last change to some things: in Git, where it is not applied yet, else the one that was applied last."""
         if self._unsigned or self._unread:
             return self._nothing()
-        known = self._ledger.entries
-        entries = [known.get(thing.address) for thing in things]
-        pairs = zip(things, entries, strict=True)
-        moved |= any(e is None or e.absent or dict(t.attributes) != dict(e.said) for t, e in pairs)
+        entries = [self._ledger.entries.get(thing.address) for thing in things]
+        moved |= not self._as_applied(things)
         changed = self._in_git(things, domain, entries) if moved else None
         return changed or self._applied(domain or things[0].address.name) or self._nothing()
+
+    def _as_applied(self, things: Iterable[Resource]) -> bool | None:
+        """Whether some things are as they were applied last; None: nobody here knows."""
+        if self._unsigned or self._unread or self._untold:
+            return None
+        pairs = ((thing, self._ledger.entries.get(thing.address)) for thing in things)
+        return all(e is not None and not e.absent and dict(t.attributes) == dict(e.said) for t, e in pairs)
 
     def _in_git(self, things: list[Resource], domain: str, entries: list[Entry | None]) -> Data | None:
         """The commit since the last apply that wrote these lines, else one that touched a file they come of."""

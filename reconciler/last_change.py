@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from reconciler.documents import Document
+    from reconciler.findings import Origin
     from reconciler.history import Repository
 
 Data = dict[str, Any]
@@ -63,7 +64,7 @@ def lines_of(document: Document, path: tuple[str | int, ...]) -> Lines:
 
 def unknown(why: str) -> Data:
     """The answer where nobody can say."""
-    keys = ("commit", "author", "date", "file", "line", "action", "brings_back", "applied", "undo")
+    keys = ("commit", "author", "date", "file", "line", "action", "brings_back", "applied", "undo", "files")
     return {**dict.fromkeys(keys), "unknown": why}
 
 
@@ -84,14 +85,14 @@ def applied(repository: Repository, tips: Sequence[str], name: str) -> Data | No
         "action": change["action"],
         "brings_back": change["revert"],
         "applied": {key: run[key] for key in ("run", "actor", "ended")},
-        "undo": f"reconciler rollback {commit[:12]}",
+        **_undoing(repository, commit, "reconciler rollback"),
         "unknown": None,
     }
 
 
 def in_files(history: Past, base: str | None, files: Sequence[str]) -> Data | None:
     """The last commit after `base` (None: of all) that touched some files; None where there is none."""
-    if (why := _beyond(history, base)) is not None:
+    if (why := beyond(history, base)) is not None:
         return why
     found = history.repository.commits(base, history.head, files)
     return _commit(history.repository, found[0][0], None) if found else None
@@ -99,7 +100,7 @@ def in_files(history: Past, base: str | None, files: Sequence[str]) -> Data | No
 
 def in_lines(history: Past, base: str | None, lines: Lines) -> Data | None:
     """The last commit after `base` (None: of all) that wrote one of the lines; None where that was before."""
-    if (why := _beyond(history, base)) is not None:
+    if (why := beyond(history, base)) is not None:
         return why
     repository, head, _ = history
     span, range_ = f"{lines.first},{lines.last}", head if base is None else f"{base}..{head}"
@@ -126,12 +127,34 @@ def in_lines(history: Past, base: str | None, lines: Lines) -> Data | None:
 
 def _commit(repository: Repository, commit: str, lines: Lines | None) -> Data:
     author, date = written(repository, [commit]).get(commit, (None, None))
-    said = {"commit": commit, "author": author, "date": date, "undo": f"git revert {commit[:12]}", "unknown": None}
+    said = {"commit": commit, "author": author, "date": date, "unknown": None}
     place = {"file": lines.file, "line": lines.first} if lines else {}
-    return {**unknown(""), **said, **place}
+    return {**unknown(""), **said, **place, **_undoing(repository, commit, "git revert")}
 
 
-def _beyond(history: Past, base: str | None) -> Data | None:
+def removed(repository: Repository, commit: str, origin: Origin) -> Data:
+    """The commit that took something out, which stood at `origin` before."""
+    return {**_commit(repository, commit, None), "file": origin.file, "line": origin.line}
+
+
+def _undoing(repository: Repository, commit: str, how: str) -> Data:
+    """The command that undoes a commit, and how many files it touched. The first one of all cannot be undone."""
+    if repository.first([commit]):
+        return {"undo": None, "files": None}
+    touched = repository.attempt("diff-tree", "-r", "-m", "--first-parent", "--no-commit-id", "--name-only", commit)
+    return {"undo": f"{how} {commit[:12]}", "files": len(touched.stdout.splitlines()) or None}
+
+
+def undone(repository: Repository, changes: Sequence[Data]) -> list[Data]:
+    """Changes as `history` tells them, each with the command that undoes it; None where nothing does."""
+    commits = [change["origin"]["commit"] or change["applied"]["commit"] for change in changes]
+    begun = repository.first(commits)
+    made = [change["result"] in {"applied", "noted"} and change["revert"] for change in changes]
+    undo = [f"git revert {c[:12]}" if of and c not in begun else None for c, of in zip(commits, made, strict=True)]
+    return [{**change, "undo": command} for change, command in zip(changes, undo, strict=True)]
+
+
+def beyond(history: Past, base: str | None) -> Data | None:
     """Why Git cannot be asked: the clone lacks what came before, or it would take too long."""
     repository, head, far = history
     there = base is None or repository.resolve([base])

@@ -13,6 +13,7 @@ from reconciler import canonical, routes
 from reconciler.checks.pointing import Places
 from reconciler.errors import LedgerError
 from reconciler.ledger import FILE, REFS, Ledger
+from reconciler.questions.view import said_kind
 from reconciler.request import differing
 from reconciler.session import Session
 from reconciler.tracing import Known, Place, Traced, steps, trace
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.tracing import End
 
 _CHUNK, _MOST = 400, 1000  # ledgers looked into together, and at most
+_KINDS = {"shared": "shared mailbox", "catch_all": "catch-all"}
 _SECTIONS = {"mailboxes": "mailbox", "shared": "shared mailbox", "forwards": "forward", "catch_all": "catch-all"}
 
 
@@ -39,7 +41,8 @@ def traced(request: Request, address: str) -> Traced:
         ledger = mail.ledger(now.tenant) if now.tenant else None
         applied = ledger.applied if ledger else None
         commit, day = session.estate.commit, session.today
-    answer = Traced(address, commit, day, after.tenant or now.tenant, applied, now, after)
+        told = applied is not None or not session.untold()
+    answer = Traced(address, commit, day, after.tenant or now.tenant, applied, now, after, ledgers=told)
     read = {step.tenant for root in (now, after) for step in steps(root) if step.tenant}
     if not read:
         return answer
@@ -72,7 +75,8 @@ class _Mail:
                 return holder, known
         keeper = self._keeper() if host == self._host else None
         if keeper:
-            return keeper, self._applied(keeper)
+            known = self._applied(keeper)
+            return keeper, known if isinstance(known, str) or host in known.table.domains else "no mail here"
         return (holder, "not applied") if holder else None
 
     def after(self, host: str) -> tuple[str, Known | End] | None:
@@ -161,8 +165,5 @@ def _line(entry: Entry) -> Mapping[str, Value]:
 
 
 def _noted(address: Address, entry: Entry) -> Place:
-    said = entry.said
-    kind = "mailbox" if said.get("login", True) else "shared mailbox"
-    if address.kind == "alias":
-        kind = "catch-all" if address.name.startswith("@") else "forward" if "expires" in said else "alias"
-    return Place(kind, entry.file, entry.line, said.get("owner"), said.get("expires"))
+    said, kind = entry.said, said_kind(address, entry.said)
+    return Place(_KINDS.get(kind, kind), entry.file, entry.line, said.get("owner"), said.get("expires"))

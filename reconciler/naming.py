@@ -53,7 +53,7 @@ def meant(session: Session, name: str) -> Meant:
 def named_in(session: Session, person: str) -> list[str]:
     """The tenants whose mailboxes, domains or assets name one of the agency's people, by their text."""
     parts = ("domains/", "tenant.yaml", "control.yaml")
-    return _containing(session, lambda path: path.split("/", 2)[2].startswith(parts), person)
+    return _containing(session, lambda path: path.split("/", 2)[-1].startswith(parts), person)
 
 
 def _holder(session: Session, domain: str, asked: str) -> str:

@@ -28,12 +28,18 @@ def removed(session: Session, tenants: Sequence[TenantPlan]) -> dict[Address, Re
     found: dict[Address, Removal] = {}
     for tenant in tenants:
         missing = {change.address for change in tenant.changes if change.desired is None}
-        for commit, author in _commits(session, tenant) if missing else ():
-            for address, origin in _before(session, tenant.tenant, commit, missing):
-                found[address] = (origin, commit, author)
-            missing -= found.keys()
-            if not missing:
-                break
+        found |= removals(session, tenant.tenant, tenant.applied_commit, missing)
+    return found
+
+
+def removals(session: Session, tenant: str, base: str | None, missing: set[Address]) -> dict[Address, Removal]:
+    """Where some addresses stood that a tenant lacks, and who took them out since `base`, where history tells."""
+    found: dict[Address, Removal] = {}
+    for commit, author in _commits(session, tenant, base) if missing else ():
+        for address, origin in _before(session, tenant, commit, missing - found.keys()):
+            found[address] = (origin, commit, author)
+        if missing == found.keys():
+            break
     return found
 
 
@@ -46,9 +52,9 @@ def placed(tenant: TenantPlan, found: dict[Address, Removal]) -> TenantPlan:
     return tenant._replace(batches=tuple(b._replace(changes=tuple(map(place, b.changes))) for b in tenant.batches))
 
 
-def _commits(session: Session, tenant: TenantPlan) -> list[tuple[str, str]]:
-    paths = (f"tenants/{tenant.tenant}", "domain-templates", "reconciler.yaml")
-    return session.estate.repository.commits(tenant.applied_commit, session.estate.commit, paths)[:_COMMITS]
+def _commits(session: Session, tenant: str, base: str | None) -> list[tuple[str, str]]:
+    paths = (f"tenants/{tenant}", "domain-templates", "reconciler.yaml")
+    return session.estate.repository.commits(base, session.estate.commit, paths)[:_COMMITS]
 
 
 def _before(session: Session, tenant: str, commit: str, missing: set[Address]) -> Iterator[tuple[Address, Origin]]:

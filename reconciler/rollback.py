@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import journal, past
+from reconciler.agency import FILE
 from reconciler.errors import ReconcilerError
 from reconciler.findings import OF_THE_AGENCY
 from reconciler.results import Rollback
@@ -43,6 +44,7 @@ def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]
         raise ReconcilerError(f"there is a branch {branch} already; name another one with --branch")
     with _worktree(repository) as folder:
         _revert(repository, folder, commits)
+        _kept(folder, commits)
         made = _head(repository, folder)
         accepted = _acceptances(plan(made))
         if accepted:
@@ -135,6 +137,16 @@ def _revert(repository: Repository, folder: Path, commits: Sequence[str]) -> Non
             said = (done.stderr.strip().splitlines() or ["git says no more"])[0]
             what = f"{commit[:12]} cannot be reverted on top of HEAD: {said}; revert it by hand and solve the conflict"
             raise ReconcilerError(what)
+
+
+def _kept(folder: Path, commits: Sequence[str]) -> None:
+    """A revert that would take the estate itself away is none that anybody meant."""
+    if not (folder / FILE).exists():
+        names = ", ".join(commit[:12] for commit in commits)
+        raise ReconcilerError(
+            f"the estate began with {names}: a revert takes {FILE} and all of it away. Take out by hand what is not"
+            " wanted; `reconciler plan` shows what becomes of it"
+        )
 
 
 def _reverted_already(repository: Repository, folder: Path, code: int) -> bool:

@@ -135,6 +135,11 @@ class Session:
         """The refs of runs without the remote, in this clone alone."""
         return Refs(self.estate.repository, None, base=OFFLINE, signers=self.signers)
 
+    def untold(self) -> bool:
+        """Whether nobody brought a ledger into this clone yet, though another repository may keep some."""
+        listed = self.estate.repository.attempt("for-each-ref", "--count=1", "--format=%(refname)", REFS)
+        return not listed.stdout and self._remote() is not None
+
     def kept(self, tenant: str) -> Ledger:
         """A tenant's ledger as runs without the remote left it and nobody has joined it yet."""
         found = self.ledgers.read({tenant: self.joins.get(tenant)})[tenant]

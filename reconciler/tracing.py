@@ -81,6 +81,7 @@ class Traced(NamedTuple):
     applied: str | None
     now: Step
     after: Step
+    ledgers: bool = True  # whether this clone has any: else nobody here knows what was applied
     differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
 
     @property

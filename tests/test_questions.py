@@ -514,3 +514,81 @@ def test_an_inventory_is_of_all_or_of_some(applied):
     assert (run.code, len(run.json["tenants"])) == (1, 1)
     assert run.json["findings"][0]["file"] == CONTOSO
     assert applied.run("inventory", "--tenant", "contoso").code == 1
+
+
+def test_a_file_beside_the_tenants_is_nobodys(applied):
+    """As `init` leaves one: the agency's people and teams are told all the same."""
+    applied.write({"tenants/.gitkeep": "ops\nanna\n"})
+    assert ask(applied, "anna")["details"]["tenants"] == []
+    assert ask(applied, "ops")["kind"] == "team"
+
+
+def test_a_removal_that_is_not_applied_is_told_by_git(applied):
+    """The commit that took it out and its revert, not what made it; mail for it still arrives."""
+    gone = by("Tom Poe", applied, NORTHWIND, "  info: [desk]\n", "  help: [desk]\n")
+    by("Jane Roe", applied, NORTHWIND, "jane: {owner: jane}", "jane: {owner: jane, name: Jane}")
+    data = ask(applied, "info@northwind.example")
+    last = data["last_change"]
+    assert (data["kind"], data["details"]["was"], data["applied"]) == ("removed", "alias", False)
+    assert (last["commit"], last["author"], last["undo"]) == (gone, "Tom Poe", f"git revert {gone[:12]}")
+    assert "not applied yet, and mail for it still arrives" in text(applied, "info@northwind.example")
+
+
+def test_what_was_taken_out_points_to_its_history(applied):
+    """Nothing is left of an alias; the journal knows what it was."""
+    by("Tom Poe", applied, NORTHWIND, "  info: [desk]\n", "  help: [desk]\n")
+    assert applied.apply().code == 0
+    run = applied.run("who", "info@northwind.example")
+    assert (run.code, "`reconciler history info@northwind.example`" in run.err) == (1, True)
+
+
+def test_what_git_says_and_nobody_applied_is_told_as_such(applied):
+    """It reads `blocked` from the commit on, though it is so only after an apply."""
+    assert ask(applied, "tom@northwind.example")["applied"] is True
+    by("Jane Roe", applied, NORTHWIND, "tom: {owner: tom}", "tom: {owner: tom, state: blocked}")
+    assert ask(applied, "tom@northwind.example")["applied"] is False
+    assert "not applied   what follows is what Git says" in text(applied, "tom@northwind.example")
+
+
+def test_a_clone_without_ledgers_says_so(applied, tmp_path):
+    """A colleague's fresh clone: nothing is said to be not applied; who, inventory and trace say what is missing."""
+    applied.git("clone", "--quiet", str(applied.root), str(tmp_path / "clone"))
+    for command in (
+        ("who", "jane@northwind.example"),
+        ("inventory", "northwind.example"),
+        ("trace", "jane@northwind.example"),
+    ):
+        run = call(*command, "--estate", tmp_path / "clone")
+        assert run.out.startswith("No ledger in this clone: ")
+        assert "not applied yet" not in run.out
+    data = call("who", "jane@northwind.example", "--format", "json", "--estate", tmp_path / "clone").json
+    assert (data["ledgers"], data["applied"], data["last_change"]["applied"]) == (False, None, None)
+
+
+def test_the_commit_that_made_the_estate_has_no_undo(tmp_path):
+    """Its revert would take reconciler.yaml with it: `who` and `history` name no command, `rollback` says why."""
+    estate = make(tmp_path / "estate", northwind(), agency=ACCOUNTS)
+    first = estate.git("rev-list", "--max-parents=0", "HEAD").strip()
+    assert estate.apply().code == 0
+    assert ask(estate, "jane@northwind.example")["last_change"]["undo"] is None
+    assert "undo          by hand, in tenants/northwind/domains/northwind.example.yaml:" in text(
+        estate, "jane@northwind.example"
+    )
+    assert "undo: by hand: with that commit the estate began" in estate.run("history", "jane@northwind.example").out
+    run = estate.run("rollback", first)
+    assert (run.code, f"the estate began with {first[:12]}" in run.err) == (1, True)
+    assert "rollback" not in estate.git("branch", "--list")
+
+
+def test_how_much_a_commit_takes_back_is_told(applied):
+    """A commit of several files: its revert takes all of them back."""
+    applied.write(
+        {
+            CONTOSO: (applied.root / CONTOSO).read_text() + "# x\n",
+            NORTHWIND: (applied.root / NORTHWIND)
+            .read_text()
+            .replace("tom: {owner: tom}", "tom: {owner: tom, quota: 2 GiB}"),
+        }
+    )
+    assert ask(applied, "tom@northwind.example")["last_change"]["files"] == 2
+    assert "(all of that commit, 2 files)" in text(applied, "tom@northwind.example")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.agency import Agency
     from reconciler.compile import Compiled
     from reconciler.files import Files
-    from reconciler.model import Resource
+    from reconciler.model import Address, Resource, Value
     from reconciler.people import People
 
 Data = dict[str, Any]
@@ -135,3 +135,10 @@ def kind_of(thing: Resource) -> str:
         return thing.address.kind
     section = thing.origin.path[0] if thing.origin and thing.origin.path else ""
     return {"forwards": "forward", "catch_all": "catch_all"}.get(str(section), "alias")
+
+
+def said_kind(address: Address, said: Mapping[str, Value]) -> str:
+    """The same of a line of the ledger, which knows no sections."""
+    if address.kind == "mailbox":
+        return "mailbox" if said.get("login", True) else "shared"
+    return "catch_all" if address.name.startswith("@") else "forward" if "expires" in said else "alias"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from reconciler import canonical
 from reconciler.codeowners import agency_approvers
 from reconciler.findings import Origin
-from reconciler.questions.view import kind_of
+from reconciler.questions.view import kind_of, said_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.model import Entry, Resource
+    from reconciler.model import Address, Entry, Resource
     from reconciler.questions.view import Data, View
 
 APPROVING = ("forwards", "catch_all", "absent", "retired", "accept", "holds", "retire")
@@ -59,19 +59,23 @@ def of_address(view: View, name: str) -> Data:
     }
 
 
-def of_retired(view: View, name: str, entry: Entry) -> Data:
+def of_retired(view: View, address: Address, entry: Entry) -> Data:
     """An address that Git no longer declares and the ledger still knows, with what Git said of it last."""
     owner = entry.said.get("owner")
     return {
         "kind": "retired" if entry.retired else "removed",
-        "name": name,
+        "name": address.name,
         "tenant": view.tenant(),
         "declared": None,
         "owner": view.person(owner),
         "may_reset": view.holders("reset_approver"),
         "may_change": view.may_change(entry.domain, ("domains",)),
         "reset_path": [],
-        "details": {"was_declared": {"file": entry.file, "line": entry.line}, "kept_until": entry.retired},
+        "details": {
+            "was": said_kind(address, entry.said),
+            "was_declared": {"file": entry.file, "line": entry.line},
+            "kept_until": entry.retired,
+        },
     }
 
 

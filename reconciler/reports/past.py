@@ -80,7 +80,8 @@ def _change(change: Data) -> Iterator[Line]:
     yield ((f"    applied by {visible(applied['actor'])}, run {applied['run']}{_apart(applied)}", ""),)
     if change["result"] in {"applied", "noted"} and change["revert"]:
         brings = {"full": "all of it", "partial": "a part of it", "none": "nothing of it"}[change["revert"]]
-        yield ((f"    undo: git revert {commit[:12]} brings back {brings}", ""),)
+        by_hand = "by hand: with that commit the estate began, and a revert would take all of it"
+        yield ((f"    undo: {change['undo']} brings back {brings}" if change["undo"] else f"    undo: {by_hand}", ""),)
 
 
 def _fields(change: Data) -> Iterator[tuple[str, str]]:

@@ -39,9 +39,17 @@ HOW = {
 }
 
 
+def untold(*, ledgers: bool) -> Iterator[Line]:
+    """The first line, when nobody brought the ledgers into this clone."""
+    if not ledgers:
+        what = "what was applied is not known here. `reconciler history NAME` brings the ledgers."
+        yield (("No ledger in this clone: ", "bold yellow"), (what, ""))
+
+
 def lines(found: Traced) -> Iterator[Line]:
     """The way as it is now and, where it is another one, the way after the change."""
     yield from differing(found.differing)
+    yield from untold(ledgers=found.ledgers)
     where = f"  tenant {visible(found.tenant)}" if found.tenant else ""
     yield ((visible(found.address), "bold"), (where, "dim"))
     if found.tenant is None:
@@ -88,6 +96,7 @@ def as_data(found: Traced) -> Data:
         "commit": found.commit,
         "applied_commit": found.applied,
         "as_of": found.as_of,
+        "ledgers": found.ledgers,
         "address": found.address,
         "tenant": found.tenant,
         "changes": found.moves,

@@ -22,7 +22,7 @@ _SAID = {
     "sponsor": "sponsor",
     "successor": "successor",
 }
-_BRINGS = {"partial": "  (brings back a part of it)", "none": "  (brings nothing back)"}
+_BRINGS = {"partial": "brings back a part of it", "none": "brings nothing back"}
 _AS = {
     "catch-all": "the catch-all",
     "plus address": "a plus address",
@@ -46,13 +46,16 @@ def who_data(answer: Data) -> Data:
 
 def who(answer: Data) -> Iterator[Line]:
     """The answer, a line a fact."""
-    details = answer["details"]
+    details = {**answer["details"], "as_of": answer["as_of"]}
     tenant = answer["tenant"]
     of = f" of {_named(tenant['name'], tenant['id'])}" if tenant else " of the agency"
     state = f", {details['state']}" if details.get("state") not in {None, "active"} else ""
-    kind = _kind(answer["kind"])
+    state = f", {answer['kind']}" if "was" in details else state
+    kind = _kind(details["was"] if "was" in details else answer["kind"])
     name = f"{answer['owner']['name']}, " if answer["kind"] == "person" and answer["owner"]["name"] else ""
     yield ((visible(answer["name"]), "bold"), (visible(f": {name}{kind}{of}{state}"), ""))
+    if answer["applied"] is False:
+        yield from _rows("not applied", ["what follows is what Git says: `reconciler plan` shows what becomes of it"])
     if answer["via"]:
         yield from _rows("asked for", [f"{answer['asked'].strip()}, which it answers as {_AS[answer['via']]}"])
     parts = {"person": _person, "team": _person, "domain": _domain, "retired": _gone, "removed": _gone}
@@ -65,7 +68,7 @@ def who(answer: Data) -> Iterator[Line]:
     yield from parts.get(answer["kind"], _address)(details)
     if place := answer["declared"]:
         yield from _rows("declared in", [f"{place['file']}:{place['line']}"])
-    yield from _last(answer["last_change"], live=answer["kind"] not in {"person", "team"})
+    yield from _last(answer)
 
 
 def _kind(name: str) -> str:
@@ -184,7 +187,8 @@ def _person(details: Data) -> Iterator[Line]:
     yield from _rows("members", [_somebody(person) for person in details["members"]])
     yield from _rows("2nd factor", [factor] if not details["members"] else [])
     for key, label in _SAID.items():
-        yield from _rows(label, [details[key]] if details[key] else [])
+        to_come = key == "left" and (details["left"] or "") > details["as_of"]
+        yield from _rows("leaves on" if to_come else label, [details[key]] if details[key] else [])
     yield from _rows("teams", [", ".join(details["teams"])] if details["teams"] else [])
     yield from _rows("roles", [r["role"] + (f" in {r['tenant']}" if r["tenant"] else "") for r in details["roles"]])
     yield from _rows("owns", _few([f"{_kind(o['kind'])} {o['name']}" for o in details["owns"]]))
@@ -203,11 +207,13 @@ def _approval(said: Data) -> str:
 
 def _gone(details: Data) -> Iterator[Line]:
     was, kept = details["was_declared"], details["kept_until"]
-    yield from _rows("not declared", [f"any more; it was in {was['file']}:{was['line']}"])
+    live = "" if kept else "; that is not applied yet, and mail for it still arrives"
+    yield from _rows("not declared", [f"any more; it was in {was['file']}:{was['line']}{live}"])
     yield from _rows("kept until", [f"{kept} or later: declared again it is as it was"] if kept else [])
 
 
-def _last(change: Data, *, live: bool) -> Iterator[Line]:
+def _last(answer: Data) -> Iterator[Line]:
+    change, person = answer["last_change"], answer["kind"] in {"person", "team"}
     if change["unknown"]:
         yield from _rows("last change", [change["unknown"]])
         return
@@ -216,6 +222,18 @@ def _last(change: Data, *, live: bool) -> Iterator[Line]:
     yield from _rows("last change", [f"{day} by {by}, commit {change['commit'][:12]}{action}".strip()])
     run = change["applied"]
     by = run["actor"].partition(" <")[0] if run else ""
-    applied = f"applied {run['ended']} by {by}, run {run['run']}" if run else "not applied yet"
-    yield from _rows(" ", [applied] if live else [])
-    yield from _rows("undo", [f"{change['undo']}{_BRINGS.get(change['brings_back'], '')}"])
+    waiting = "not applied yet" if answer["ledgers"] else "applied or not: that is not known in this clone"
+    yield from _rows(" ", [f"applied {run['ended']} by {by}, run {run['run']}" if run else waiting] * (not person))
+    yield from _rows("undo", _undo(change))
+
+
+def _undo(change: Data) -> list[str]:
+    """The command, and what it comes to besides; where there is none, why."""
+    if change["undo"] is None:
+        place = f"in {change['file']}:{change['line']}" if change["file"] and change["line"] else "where it stands"
+        return [f"by hand, {place}", "  (the estate began with that commit)"]
+    kept = change["action"] == "create" and change["brings_back"] == "partial"
+    parts = ["what it made is retired, its mail kept" if kept else _BRINGS.get(change["brings_back"], "")]
+    parts += [f"all of that commit, {change['files']} files"] if (change["files"] or 0) > 1 else []
+    said = "; ".join(filter(None, parts))
+    return [f"{change['undo']}  ({said})" if said else str(change["undo"])]
