@@ -59,16 +59,22 @@ def pointing(session: Session, names: Sequence[str]) -> dict[str, list[Finding]]
     """{tenant: findings} of pointers outward; whom they lead to is looked up too, and whom those lead to."""
     domains = session.estate.domains
     known: dict[str, Links] = {}
+    accept: dict[str, Sequence[Mapping[str, Any]]] = {}
     todo = list(names)
     while todo:
-        fresh = {compiled.tenant: _links(session, tenant, compiled) for tenant, compiled in session.compiled(todo)}
+        fresh = {}
+        for tenant, compiled in session.compiled(todo):
+            fresh[compiled.tenant] = _links(session, tenant, compiled)
+            accept[compiled.tenant] = session.accept(tenant)
         known |= fresh
         reached = {domains[to.rpartition("@")[2]] for one in fresh.values() for _, to, _ in one.outward}
         todo = sorted(reached - known.keys())
     asked = {name: link if name in names else link._replace(outward=()) for name, link in known.items()}
     found: dict[str, list[Finding]] = {}
     for name, finding in across.check(asked, domains, session.estate.agency.inside):
-        found.setdefault(name, []).append(finding)
+        both = finding.code == across.ACROSS.code  # what takes the word of both sides was asked for it already
+        told = [finding] if both else accepted([finding], accept[name], session.today)
+        found.setdefault(name, []).extend(told)
     return found
 
 

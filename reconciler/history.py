@@ -193,19 +193,24 @@ class Repository:
         return found
 
     def writers(self, base: str, commit: str, paths: Sequence[str]) -> dict[str, set[str]]:
-        """{path: names and e-mail addresses of all who changed it after `base`}, in small letters."""
+        """{path: names and e-mail addresses of all who changed it after `base`}, in small letters.
+
+        Also who wrote in a merge itself, and who wrote on one side of it what came from the other side too.
+        """
         found: dict[str, set[str]] = {}
-        for path, _, author, mail in self._touched(base, commit, paths):
+        for path, _, author, mail in self._touched(base, commit, paths, "--full-history", "--remerge-diff"):
             found.setdefault(path, set()).update((author.lower(), mail.lower()))
         return found
 
-    def _touched(self, base: str | None, commit: str, paths: Sequence[str]) -> Iterator[tuple[str, str, str, str]]:
+    def _touched(
+        self, base: str | None, commit: str, paths: Sequence[str], *options: str
+    ) -> Iterator[tuple[str, str, str, str]]:
         """(path, commit, author, e-mail) of each change after `base`, the newest first."""
         if commit == UNBORN:
             return iter(())
         # The answer of a big first plan names thousands of files: beyond what a command line takes, ask for all.
         some = paths if len(paths) <= _PIPELINE else ("reconciler.yaml", "domain-templates", "tenants")
-        return _parted(self._log(base, commit, some, "--name-only", "--no-renames", "--relative"))
+        return _parted(self._log(base, commit, some, *options, "--name-only", "--no-renames", "--relative"))
 
     def commits(self, base: str | None, commit: str, paths: Sequence[str]) -> list[tuple[str, str]]:
         """(commit, author) of each commit after `base` that touched one of the paths, newest first."""

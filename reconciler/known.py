@@ -2,25 +2,31 @@
 
 A finding of a check is known when it holds word for word at the commit that the tenant was applied at last (or at the
 one that `--changed-since` names), judged by the same day. What only a day brought about is a warning then. Of a value
-that two tenants have it is known to the one who had it: the other one copied it.
+that two tenants have it is known to the one who had it: the other one copied it. So is what somebody's leaving makes
+of the lines of others, unless these change: that somebody's access ends waits for nothing.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.checks import copied
+from reconciler.checks import approvals, copied, resets
 from reconciler.crossing import pointing
 from reconciler.errors import InputError, LedgerError
 from reconciler.findings import accepted
 from reconciler.ledger import Ledger
+from reconciler.people import people_of
 from reconciler.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from reconciler.compile import Compiled
+    from reconciler.files import Files
     from reconciler.findings import Finding
+    from reconciler.people import People
 
+_LEAVING = (approvals.BY_OWNER.code, resets.LEFT.code)  # of what is another's line, where somebody leaves
 _CHECKS = ("OW", "RT", "DN")  # over what is declared; what a plan does is never known
 Said = tuple[str, str, str]  # (code, subject, detail)
 
@@ -60,7 +66,7 @@ def _at(
     )
     try:
         with Session(there) as earlier:
-            found = dict(earlier.over_tenants(lambda some: _said_by(earlier, some, now)))
+            found = dict(earlier.over_tenants(lambda some: _said_by(session, earlier, some, now)))
             for name, findings in pointing(earlier, [name for name in names if name in found]).items():
                 found[name] |= _said(findings)
             return found
@@ -69,14 +75,34 @@ def _at(
 
 
 def _said_by(
-    earlier: Session, names: Sequence[str], now: Mapping[str, Sequence[Finding]]
+    session: Session, earlier: Session, names: Sequence[str], now: Mapping[str, Sequence[Finding]]
 ) -> list[tuple[str, set[Said]]]:
     found = []
     for tenant, compiled in earlier.compiled(names):
-        copies = copied.held(now[compiled.tenant], copied.literals(tenant.files))
-        told = accepted(copies, earlier.accept(tenant), earlier.today)
-        found.append((compiled.tenant, _said([*compiled.findings, *told])))
+        said, told = now[compiled.tenant], copied.held(now[compiled.tenant], copied.literals(tenant.files))
+        fresh = set[Said]()
+        if any(f.code in _LEAVING for f in said):
+            files = session.estate.parsed([compiled.tenant])[compiled.tenant].files
+            people = people_of(files, session.estate.agency, session.today)
+            told += _had_left(earlier, tenant.files, compiled, people)
+            fresh = _said(approvals.renewed(said, files, tenant.files))
+        lifted = accepted(told, earlier.accept(tenant), earlier.today)
+        found.append((compiled.tenant, _said([*compiled.findings, *lifted]) - fresh))
     return found
+
+
+def _had_left(earlier: Session, files: Files, compiled: Compiled, now: People) -> list[Finding]:
+    """What would have been found, had those who leave now been gone then: that access ends waits for nothing."""
+    estate = earlier.estate
+    then = people_of(files, estate.agency, earlier.today)
+    persons = {name: {**said, **_end(now.persons.get(name, {}))} for name, said in then.persons.items()}
+    people = then._replace(persons=persons)
+    found = (*approvals.check(files, people), *resets.check(files, compiled, estate.agency, estate.domains, people))
+    return [f for f in found if f.code in _LEAVING]
+
+
+def _end(person: Mapping[str, str]) -> dict[str, str]:
+    return {key: person[key] for key in ("left", "until", "successor") if key in person}
 
 
 def _said(findings: Iterable[Finding]) -> set[Said]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.checks import routing
-from tests.estates import Estate, accepting, call, contoso, control, dns, mail, make, northwind
+from tests.estates import Estate, accepting, call, contoso, control, dns, mail, make, northwind, tenant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,3 +212,47 @@ def test_where_nothing_changes_no_other_tenant_is_read(tmp_path: Path) -> None:
     estate = make(tmp_path / "estate", northwind(BOXES), contoso(), records("northwind.example", TOKEN)).applied({})
     estate.write(records("contoso.example", TOKEN))
     assert [f["code"] for f in estate.one("--tenant", "northwind")["findings"] if f["code"] == "DN038"] == []
+
+
+def test_an_approval_of_other_terms_is_not_known(tmp_path: Path) -> None:
+    """Of a team of two one leaves, and the owner is left: that is a warning, until its forward goes elsewhere."""
+    duo = "teams: {duo: {members: [jane, tom]}}\n"
+    terms = "owner: jane, reason: r, approved_by: duo, expires: 2099-01-01"
+    estate = make(tmp_path / "estate", northwind(BOXES, f"forwards: {{orders: {{to: [a@vendor.example], {terms}}}}}\n"))
+    estate.applied(tenant("northwind", duo))
+    gone = tenant("northwind", duo)["tenants/northwind/tenant.yaml"].replace(
+        "tom: {", "tom: {left: 2020-01-01, successor: jane, "
+    )
+    estate.write({"tenants/northwind/tenant.yaml": gone})
+    found = one(estate.one()["findings"], "OW007")
+    assert (found["known"], found["severity"], estate.run("plan").code) == (True, "warning", 0)
+    estate.write(mail(BOXES, f"forwards: {{orders: {{to: [loot@vendor.example], {terms}}}}}\n"))
+    assert (one(estate.one()["findings"], "OW007")["known"], estate.run("plan").code) == (False, 3)
+
+
+def test_a_reset_to_a_leaver_does_not_hold_the_leaving_up(tmp_path: Path) -> None:
+    """Ann is reached at Tom's box; Tom leaves today: said as a warning, and his box is blocked all the same."""
+    ann = "  ann: {name: Ann Lee, contact: tom@northwind.example}\n"
+    reached = tenant("northwind", ann)["tenants/northwind/tenant.yaml"]
+    estate = make(tmp_path / "estate", northwind(BOXES), {"tenants/northwind/tenant.yaml": reached}).applied({})
+    estate.write(
+        {"tenants/northwind/tenant.yaml": reached.replace("tom: {", "tom: {left: 2020-01-01, successor: jane, ")}
+    )
+    found = one(estate.one()["findings"], "OW031")
+    assert (found["known"], found["severity"], estate.run("plan").code) == (True, "warning", 0)
+
+
+def test_what_is_found_across_tenants_can_be_accepted(tmp_path: Path) -> None:
+    """Both sides agree to a pointer at a name that is still to come: the one who points says so, and it is let pass."""
+    both = control(
+        "accept:\n"
+        "  - {finding: RT004, subject: info@northwind.example, reason: r, expires: 2099-01-01}\n"
+        "  - {finding: RT001, subject: info@northwind.example, reason: r, expires: 2099-01-01}\n"
+    )
+    theirs = {"tenants/contoso/control.yaml": both["tenants/northwind/control.yaml"].replace("northwind", "contoso", 1)}
+    estate = make(
+        tmp_path / "estate", northwind(BOXES, "aliases: {info: [new@contoso.example]}\n"), contoso(), both, theirs
+    )
+    found = one(estate.run("validate", "--format", "json").json["findings"])
+    assert (found["severity"], found["detail"].startswith("Accepted by")) == ("info", True)
+    assert estate.run("validate").code == 0

@@ -18,7 +18,8 @@ EXPIRED = Rule(
     "warning",
     "An acceptance has expired",
     "Take the line out, or give it another day if it shall hold on.",
-    why="It lifts nothing any more: what somebody agreed to until that day is refused, or drift, again.",
+    why="It lifts nothing any more: what somebody agreed to until that day is told each time, and refused once it is"
+    " changed; a value that was taken by hand is drift again.",
 )
 USELESS = Rule(
     "PL225",

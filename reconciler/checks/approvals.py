@@ -5,6 +5,7 @@ An approval by the person who profits from it, or by nobody one could ask, is no
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import canonical
@@ -12,7 +13,8 @@ from reconciler.checks.ownership import owned
 from reconciler.findings import Origin, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from reconciler.files import Files
     from reconciler.findings import Finding
@@ -66,33 +68,58 @@ def judged(approval: Approval, people: People) -> Iterator[Finding]:
     name = approval.by
     if name not in people.persons and not people.teams.get(name, {}).keys() & {"members"}:
         return
-    here = people.here(name)
+    here, owners = people.here(name), _owners(approval, people)
     if not here:
         yield APPROVER_LEFT.at(approval.subject, _nobody(name, people), approval.origin)
-    elif set(here) <= {approval.owner}:
-        what = f"{approval.owner} owns it" if name == approval.owner else f"Of {name} only its owner is here, {here[0]}"
+    elif owners.issuperset(here):
+        what = f"{name} owns it" if name in owners else f"Of {name} only its owner is here, {here[0]}"
         yield BY_OWNER.at(approval.subject, f"{what}.", approval.origin)
 
 
-def by_author(files: Files, before: Files, people: People, wrote: Mapping[str, Collection[str]]) -> Iterator[Finding]:
-    """Approvals that are new or have other terms than `before`, by nobody but who wrote them.
+def _owners(approval: Approval, people: People) -> set[str]:
+    """Whose it is said to be, and whose it is now that they have left."""
+    owner = approval.owner
+    return set() if owner is None else {owner, people.heir(owner) or owner}
+
+
+def fresh(files: Files, before: Iterable[Files]) -> Iterator[Approval]:
+    """Approvals that are new, or have other terms than they had before."""
+    known = {(approval.subject, _terms(approval)) for old in before for approval in approvals(old)}
+    yield from (approval for approval in approvals(files) if (approval.subject, _terms(approval)) not in known)
+
+
+def renewed(findings: Iterable[Finding], files: Files, before: Files) -> list[Finding]:
+    """Those of approvals by owners whose terms are new: what was let pass before were others."""
+    subjects = {approval.subject for approval in fresh(files, [before])}
+    return [f for f in findings if f.code == BY_OWNER.code and f.subject in subjects]
+
+
+def _terms(approval: Approval) -> str:
+    return json.dumps(approval.said, sort_keys=True)
+
+
+def by_author(
+    files: Files, before: Iterable[Files], people: People, wrote: Mapping[str, AbstractSet[str]]
+) -> Iterator[Finding]:
+    """Approvals that are new or have other terms than before, by nobody but who wrote them.
 
     `wrote` are the names and e-mail addresses, in small letters, of those who changed a file since.
     """
-    known: dict[str, list[Any]] = {}
-    for approval in approvals(before):
-        known.setdefault(approval.subject, []).append(approval.said)
-    for approval in approvals(files):
-        approving = set(people.here(approval.by)) - {approval.owner}
-        if len(approving) != 1 or approval.said in known.get(approval.subject, ()):
-            continue
-        (person,) = approving
-        told = {str(people.persons[person].get(key, "")).lower() for key in ("name", "contact")} - {""}
-        if told & set(wrote.get(approval.origin.file, ())):
-            team = "" if person == approval.by else f"; of {approval.by} nobody else could have approved it"
-            yield BY_AUTHOR.at(
-                approval.subject, f"{person} wrote in this file since it was applied{team}.", approval.origin
-            )
+    for approval in fresh(files, before):
+        approving, authors = (
+            set(people.here(approval.by)) - _owners(approval, people),
+            wrote.get(approval.origin.file, frozenset()),
+        )
+        if approving and all(authors & _called(people.persons[person]) for person in approving):
+            names = " and ".join(sorted(approving))
+            team = "" if names == approval.by else f"; of {approval.by} nobody else could have approved it"
+            what = f"{names} wrote in this file since it was applied{team}."
+            yield BY_AUTHOR.at(approval.subject, what, approval.origin)
+
+
+def _called(person: Mapping[str, Any]) -> set[str]:
+    """What Git may know somebody by, in small letters."""
+    return {str(person.get(key, "")).lower() for key in ("name", "contact")} - {""}
 
 
 def _nobody(name: str, people: People) -> str:
