@@ -141,7 +141,8 @@ def test_many_exceptions_of_one_thing_take_no_longer(estate: Estate) -> None:
     """Thousands of lines of one code and subject: each is compared with the few that matter."""
 
     def lines(day: int) -> str:
-        item = "  - {finding: RT002, subject: info@northwind.example, reason: r%d, approved_by: anna, expires: 2099-01-%02d}\n"
+        item = "  - {finding: RT002, subject: info@northwind.example, reason: r%d,"
+        item += " approved_by: anna, expires: 2099-01-%02d}\n"
         return "accept:\n" + "".join(item % (number, day) for number in range(1500))
 
     by(estate, BELA, {**control(lines(1)), **mail(BOXES, "aliases: {info: [x@vendor.example]}\n")})

@@ -87,12 +87,24 @@ def check(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str
     where = Places(files)
     places = {name: where.redirect(named[name]) for name in judged.steps}
     yield from _circles(judged, places)
+    yield from _silent(compiled)
     for name, verdict in judged.verdicts.items():
         if not crosses(mine.stops[name].targets, compiled.tenant, domains):
             further = [judged.verdicts[step] for step in judged.steps[name] if step in judged.verdicts]
             yield from ends(name, verdict, further, places[name])
             if name.startswith("@") and verdict.outside:
                 yield CATCHES_OUT.at(name, way_out(name, judged), places[name])
+
+
+def _silent(compiled: Compiled) -> Iterator[Finding]:
+    """Shared mailboxes none of whose members can log in now; that all of them leave is a finding of its own."""
+    boxes = [resource for address, resource in compiled.state.items() if address.kind == "mailbox"]
+    shared = [box for box in boxes if box.get("members")]
+    closed = {box.address.name for box in boxes if box.get("state") != "active"} if shared else set()
+    for box in shared:
+        members = box.get("members")
+        if closed.issuperset(members) and not compiled.gone.boxes.issuperset(members) and box.origin is not None:
+            yield UNREAD.at(box.address.name, "None of its members can log in.", box.origin)
 
 
 def outside(domains: Mapping[str, str], inside: AbstractSet[str]) -> Callable[[str], bool]:

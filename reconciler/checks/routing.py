@@ -65,14 +65,19 @@ def check(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str
             yield from _unkeyed(resource, compiled.state)
         elif resource.address.kind == "domain" and resource.get("alias_of"):
             yield from _twin(resource, answered.domains)
+        members = resource.attributes.get("members", ())
         for target in pointed_at(resource):
-            if target not in answered:
-                holder = domains.get(canonical.domain_of(target))
-                if holder in {files.tenant, None}:
-                    origin = places.target(resource, target)
-                    yield from _astray(resource, target, agency, origin, answered.names if holder else None)
-            elif target in resource.attributes.get("members", ()) and not answered.logs_in(target):
+            holder = domains.get(canonical.domain_of(target))
+            if target not in answered and holder in {files.tenant, None}:
+                origin = places.target(resource, target)
+                yield from _astray(resource, target, agency, origin, answered.names if holder else None)
+            if target in members and target not in answered.logins and (target in answered or _away(target, agency)):
                 yield NO_READER.at(resource.address.name, f"{target} is none.", places.target(resource, target))
+
+
+def _away(target: str, agency: Agency) -> bool:
+    """Whether an address is of a domain that counts as inside, and has no login here all the same."""
+    return canonical.domain_of(target) in agency.inside
 
 
 def _astray(
@@ -107,10 +112,6 @@ class Answered:
         self.names = {address.name for address in state if address.kind in {"mailbox", "alias"}}
         self.logins = {a.name for a, r in state.items() if a.kind == "mailbox" and r.get("login")}
         self.domains = {address.name: resource for address, resource in state.items() if address.kind == "domain"}
-
-    def logs_in(self, address: str) -> bool:
-        """Whether it is a mailbox that somebody can log in to."""
-        return canonical.base_address(address) in self.logins
 
     def __contains__(self, address: str) -> bool:
         base = canonical.base_address(address)

@@ -38,8 +38,8 @@ UNCOMPARED = Rule(
     "warning",
     "What the change allows itself could not be judged",
     "Fetch the whole history: `git fetch --unshallow`, or `fetch-depth: 0` of the checkout in CI.",
-    why="Whether an author approves their own change, or widens a role or an exception and uses it, shows only beside what"
-    " was applied last.",
+    why="Whether an author approves their own change, or widens a role or an exception and uses it, shows only beside"
+    " what was applied last.",
 )
 WIDER_ROLE = Rule(
     "PL228",
