@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import canonical
+from reconciler.agency import FILE
 from reconciler.checks.ownership import owned
 from reconciler.findings import Origin, Rule
 
@@ -137,6 +138,12 @@ def approvals(files: Files) -> Iterator[Approval]:
             yield from _said(item, subject, owner, Origin(file, ("absent", index)))
     if files.control.keys() & {"retire", "holds", "accept"}:
         yield from _of_control(files)
+
+
+def wide(said: Mapping[str, Any]) -> Iterator[Approval]:
+    """Those of the agency's file: exceptions that hold for all tenants, which nobody in particular owns."""
+    for index, item in enumerate(said.get("accept", ())):
+        yield from _said(item, f"{item['finding']} {item['subject']}", None, Origin(FILE, ("accept", index)))
 
 
 def _of_mail(file: str, stem: str, said: Mapping[str, Any]) -> Iterator[Approval]:

@@ -118,11 +118,12 @@ def owned(files: Files) -> Iterator[tuple[str, str]]:
 
 
 def _orphans(files: Files, people: People, leaving: Mapping[str, str]) -> Iterator[Finding]:
-    """What somebody has (by now) who goes, with nobody who is here to take over: at that person's line."""
-    alone = {name for name in leaving if not any(people.here(heir) for heir in people.successors(name))}
+    """What somebody has (by now) who goes, with nobody who is here then to take over: at that person's line."""
+    then = {name: people._replace(today=max(people.today, day)) for name, day in leaving.items()}
+    alone = {name for name, on in then.items() if not any(on.here(heir) for heir in on.successors(name))}
     theirs: dict[str, list[str]] = {}
     for name, owner in owned(files) if alone else ():
-        holder = people.heir(owner) or owner if owner in leaving else owner
+        holder = then[owner].heir(owner) or owner if owner in leaving else owner
         if holder in alone:
             theirs.setdefault(holder, []).append(name)
     for person, names in theirs.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.agency import FILE
+from reconciler.checks import approvals
 from reconciler.checks.ownership import guests
 from reconciler.files import Files
 from reconciler.findings import Origin, Rule
@@ -82,6 +83,8 @@ def agency_wide(agency: Agency, today: str) -> Iterator[Finding]:
         yield from _unset(roles, FILE, "")
     yield from _teams(agency.data, FILE, people)
     yield from guests(agency.data.get("people", {}), people)
+    for approval in approvals.wide(agency.data):
+        yield from approvals.judged(approval, people)
 
 
 def _roles(roles: Mapping[str, Sequence[str]], file: str, prefix: str, people: People) -> Iterator[Finding]:
