@@ -16,6 +16,7 @@ import pytest
 
 from reconciler import cli
 from reconciler import options as exits
+from reconciler.findings import Origin
 from reconciler.kinds import kinds
 from tests import findings_page
 from tests.estates import AGENCY, Estate, call, contoso, mail, make, northwind
@@ -392,6 +393,23 @@ def test_the_example_of_a_kind_is_one():
     notice = names["KIND"].resource("mailhost", "Jane@A.example", {"text": "I am away."}, domain="a.example")
     assert str(notice.address) == "mailhost:notice/jane@a.example"
     assert names["KIND"].refs(notice)[0].name == "jane@a.example"
+
+
+def test_the_example_of_a_check_is_one():
+    """The file that docs/adding-a-check.md shows finds what it says, with a code that no rule has."""
+    names = {}
+    (example,) = blocks((DOCS / "adding-a-check.md").read_text(encoding="utf-8"), "python")
+    exec(compile(example, "example", "exec", dont_inherit=True), names)
+    origin = Origin("x.yaml", ("mailboxes",))
+    boxes = [
+        kinds()["mailbox"].resource(
+            "mailhost", f"{name}@a.example", {"owner": "jane"}, domain="a.example", origin=origin
+        )
+        for name in ("bill", "bi11", "tom")
+    ]
+    (found,) = names["check"]({box.address: box for box in boxes})
+    assert (found.code, found.subject) == ("RT040", "bi11@a.example")
+    assert found.code not in {rule.code for rule, _ in findings_page.rules()}
 
 
 def test_the_tree_is_the_tree():
