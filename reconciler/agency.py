@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
 from reconciler.findings import Origin, Rule
+from reconciler.ids import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -45,13 +46,6 @@ ONE_SPACE = Rule(
     "People and teams share one space of ids; rename one.",
     why="An approval would be somebody else's than meant: that of a team instead of a person's, or the other "
     "way round.",
-)
-UNKNOWN_MEMBER = Rule(
-    "IN205",
-    "error",
-    "Not a person or team we know",
-    "Add it to `people` or `teams`, or correct the id.",
-    why="After a typo nobody answers for what is owned or approved: a mailbox would have no one to ask.",
 )
 UNKNOWN_DEFAULT = Rule(
     "IN208",
@@ -151,30 +145,25 @@ def _renamed(agency: Agency) -> Iterator[Finding]:
 
 
 def _ids(agency: Agency) -> Iterator[Finding]:
+    known = Known(agency.data.get("people", {}), agency.data.get("teams", {}), FILE)
     for name in agency.data.get("teams", {}):
         if name in agency.persons:
             yield ONE_SPACE.at(name, f"`{name}` is a person and a team.", Origin(FILE, ("teams", name)))
     for name, person in agency.data.get("people", {}).items():
         for key in ("sponsor", "successor"):
-            if person.get(key, name) not in agency.persons:
-                what = f"There is no person `{person[key]}`."
-                yield UNKNOWN_MEMBER.at(person[key], what, Origin(FILE, ("people", name, key)))
-    yield from unknown(FILE, agency.data, agency.persons, agency.ids)
+            if key in person:
+                yield from known.judged(key, person[key], Origin(FILE, ("people", name, key)))
+    yield from unknown(FILE, agency.data, known)
 
 
-def unknown(file: str, data: Mapping[str, Any], persons: frozenset[str], ids: frozenset[str]) -> Iterator[Finding]:
+def unknown(file: str, data: Mapping[str, Any], known: Known) -> Iterator[Finding]:
     """Members of a file's `teams` that are no person, and holders of its `roles` that are no person or team."""
     for team, said in data.get("teams", {}).items():
         for index, member in enumerate(said.get("members", ())):
-            if member not in persons:
-                yield UNKNOWN_MEMBER.at(
-                    member, f"There is no person `{member}`.", Origin(file, ("teams", team, "members", index))
-                )
+            yield from known.judged("members", member, Origin(file, ("teams", team, "members", index)))
     for role, holders in data.get("roles", {}).items():
         for index, holder in enumerate(holders):
-            if holder not in ids:
-                what = f"There is no person or team `{holder}`."
-                yield UNKNOWN_MEMBER.at(holder, what, Origin(file, ("roles", role, index)))
+            yield from known.judged("roles", holder, Origin(file, ("roles", role, index)))
 
 
 def _systems(agency: Agency) -> Iterator[Finding]:

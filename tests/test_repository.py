@@ -50,7 +50,7 @@ CORE = (
     {"absent", "codeowners", "resets"},
     {"people", "rules", "undeclared"},
     {"agency", "files", "thing"},
-    {"parts", "wording", "mta_sts", "routes", "tags"},
+    {"ids", "parts", "wording", "mta_sts", "routes", "tags"},
     {"kinds"},
     {"results"},
     {"effects"},

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.agency import ONE_SPACE, TOO_EARLY, UNKNOWN_MEMBER, unknown
-from reconciler.findings import Origin, Rule, did_you_mean
+from reconciler.agency import FILE, ONE_SPACE, TOO_EARLY, unknown
+from reconciler.findings import Origin, Rule
+from reconciler.ids import Known
 from reconciler.kinds.site import BAD_NAME
 
 if TYPE_CHECKING:
@@ -126,18 +127,15 @@ def _twins_without_addresses(files: Files) -> Iterator[Finding]:
 
 def _people(files: Files, agency: Agency) -> Iterator[Finding]:
     people, teams = files.tenant_file.get("people", {}), files.tenant_file.get("teams", {})
-    persons = agency.persons | people.keys()
-    ids = agency.ids | persons | teams.keys()
+    wide, where = agency.data, f"{files.folder}/tenant.yaml, or in {FILE} if it is the agency's"
+    known = Known({**wide.get("people", {}), **people}, {**wide.get("teams", {}), **teams}, where)
     for file, document in _documents(files):
         for path, key, value in _mentions(document) if files.tenant_file else ():
-            known = persons if key in {"owner", "sponsor", "successor"} else ids
-            if value not in known:
-                who = "person" if known is persons else "person or team"
-                what = f"There is no {who} `{value}`.{did_you_mean(value, known)}"
-                yield UNKNOWN_MEMBER.at(value, what, Origin(file, path))
-    yield from unknown(f"{files.folder}/tenant.yaml", files.tenant_file, persons, ids)
-    yield from unknown(f"{files.folder}/control.yaml", files.control, persons, ids)
-    for section, clashing in (("people", people.keys() & agency.ids), ("teams", teams.keys() & (agency.ids | persons))):
+            yield from known.judged(key, value, Origin(file, path))
+    yield from unknown(f"{files.folder}/tenant.yaml", files.tenant_file, known)
+    yield from unknown(f"{files.folder}/control.yaml", files.control, known)
+    taken = agency.ids | people.keys()
+    for section, clashing in (("people", people.keys() & agency.ids), ("teams", teams.keys() & taken)):
         for name in sorted(clashing):
             what = f"`{name}` is another person or team too."
             yield ONE_SPACE.at(name, what, Origin(f"{files.folder}/tenant.yaml", (section, name)))
