@@ -27,10 +27,10 @@ def forward(by):
     return mail(more=f"forwards: {{x: {{{FORWARD}, approved_by: {by}}}}}\n")
 
 
-def told(tmp_path, *files):
+def told(tmp_path, *files, severities=("error",)):
     """(code, detail) of all errors of an estate."""
     found = make(tmp_path / "estate", northwind(), client(), *files).run("validate", "--format", "json").json
-    return [(f["code"], f["detail"]) for f in found["findings"] if f["severity"] == "error"]
+    return [(f["code"], f["detail"]) for f in found["findings"] if f["severity"] in severities]
 
 
 MEANT = {
@@ -46,6 +46,7 @@ MEANT = {
     "a team, nearly": (forward("opps"), "Did you mean `ops`?"),
     "a member, nearly": (client("teams: {it: {members: [tomm]}}\n"), "There is no person `tomm`. Did you mean `tom`?"),
     "a role's holder, nearly": (control("roles: {dns_auth: [jane, opps]}\n"), "Did you mean `ops`?"),
+    "a successor, nearly": (client(tom=", left: 2026-11-30, successor: jan"), "Did you mean `jane`?"),
 }  # fmt: skip
 
 
@@ -83,3 +84,17 @@ def test_the_agencys_people_are_added_in_its_own_file(tmp_path):
     estate = make(tmp_path / "estate", northwind(), agency=AGENCY.replace("[anna, bela]", "[anna, belo]"))
     run = call("validate", "--estate", estate.root)
     assert "There is no person `belo`. Did you mean `bela`? Add it to `people` in reconciler.yaml, or" in run.err
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        client(tom=", left: 2026-11-30, successor: tim"),
+        control("roles: {dns_auth: [tim], mailbox_admin: [ops], reset_approver: [ops]}\n"),
+        client("teams: {it: {members: [tim]}}\n"),
+    ],
+)
+def test_one_typo_is_one_error(tmp_path, files):
+    """An id that names nobody is not also said to be of somebody who has left."""
+    codes = [code for code, _ in told(tmp_path, files, severities=("error", "warning"))]
+    assert codes == ["IN205"]

@@ -118,9 +118,12 @@ def owned(files: Files) -> Iterator[tuple[str, str]]:
 
 
 def _orphans(files: Files, people: People, leaving: Mapping[str, str]) -> Iterator[Finding]:
-    """What somebody has (by now) who goes, with nobody who is here then to take over: at that person's line."""
+    """What somebody has (by now) who goes, with nobody who is here then to take over: at that person's line.
+
+    A successor who is nobody is an error of input (IN205), and said there.
+    """
     then = {name: people._replace(today=max(people.today, day)) for name, day in leaving.items()}
-    alone = {name for name, on in then.items() if not any(on.here(heir) for heir in on.successors(name))}
+    alone = {name for name, on in then.items() if not any(_follows(heir, on) for heir in on.successors(name))}
     theirs: dict[str, list[str]] = {}
     for name, owner in owned(files) if alone else ():
         holder = then[owner].heir(owner) or owner if owner in leaving else owner
@@ -133,6 +136,10 @@ def _orphans(files: Files, people: People, leaving: Mapping[str, str]) -> Iterat
             what = f"{what}, and {said['successor']} is not here to take over"
             place = _under(place, "successor")
         yield ORPHANED.at(person, f"{what}.", place)
+
+
+def _follows(heir: str, people: People) -> bool:
+    return bool(people.here(heir)) or heir not in people.persons
 
 
 def _when(person: str, leaving: Mapping[str, str], people: People) -> str:

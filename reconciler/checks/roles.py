@@ -89,7 +89,7 @@ def agency_wide(agency: Agency, today: str) -> Iterator[Finding]:
 
 def _roles(roles: Mapping[str, Sequence[str]], file: str, prefix: str, people: People) -> Iterator[Finding]:
     for role, holders in roles.items():
-        if not any(people.here(name) or _unlisted(name, people) for name in holders):
+        if not any(people.here(name) or _unlisted(name, people) or _nobody(name, people) for name in holders):
             what = f"All have left: {', '.join(holders)}." if holders else "The list is empty."
             yield VACANT.at(f"{prefix}{role}", what, Origin(file, ("roles", role)))
             continue
@@ -110,9 +110,14 @@ def _unlisted(name: str, people: People) -> bool:
     return name in people.teams and "members" not in people.teams[name]
 
 
+def _nobody(name: str, people: People) -> bool:
+    """Whether nobody is called so, or in that team: an error of input, which is said there."""
+    return not all(member in people.persons for member in people.members(name))
+
+
 def _teams(said: Mapping[str, Any], file: str, people: People) -> Iterator[Finding]:
     for name, team in said.get("teams", {}).items():
-        if "members" in team and not people.here(name):
+        if "members" in team and not people.here(name) and not _nobody(name, people):
             what = f"All of {name} have left." if team["members"] else f"{name} has no members."
             yield EMPTY_TEAM.at(name, what, Origin(file, ("teams", name)))
 
