@@ -187,7 +187,8 @@ def _choice(no: _Verdict) -> Iterator[_Problem]:
 
 
 def _form(no: _Verdict) -> Iterator[_Problem]:
-    yield _Problem(faults.FORM, no.path, f"{_shown(no.value)} is not {no.schema['description']}.")
+    said = _shown(no.value) if no.value else "An empty text"
+    yield _Problem(faults.FORM, no.path, f"{said} is not {no.schema['description']}.")
 
 
 def _day(no: _Verdict) -> Iterator[_Problem]:

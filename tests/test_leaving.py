@@ -41,7 +41,8 @@ catch_all: {{to: [desk], owner: tom, reason: old flyers, approved_by: ops, expir
 
 def people(tom=""):
     """Jane, and Tom of whom something more is said."""
-    lines = f'  jane: {{name: Jane Roe, contact: "1"}}\n  tom: {{name: Tom Roe, contact: "2"{tom}}}\n'
+    lines = '  jane: {name: Jane Roe, contact: "+44 20 1"}\n'
+    lines += f'  tom: {{name: Tom Roe, contact: "+44 20 2"{tom}}}\n'
     return {PEOPLE: f"tenant: northwind\nname: Northwind Ltd\npeople:\n{lines}"}
 
 

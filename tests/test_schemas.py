@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import documents, schema
+from reconciler import canonical, documents, schema
 from reconciler.documents import Document
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yaml"))
 DOMAIN = "domain: a.example\nowner: jane\n"
+CLIENT = "tenant: a\nname: A\n"
 FORWARD = "owner: jane, reason: x, approved_by: ops"
 
 
@@ -108,6 +109,13 @@ BAD = {
     "share": ("reconciler", "version: 1\nlimits: {removals: {alias: {share: 101%}}}\n", ("IN024", 2, 29)),
     "id": ("tenant", "tenant: a\nname: A\npeople:\n  Jane Roe: {}\n", ("IN024", 4, 3)),
     "tenant's id": ("control", "tenant: ../x\n", ("IN024", 1, 1)),
+    "contact in words": ("tenant", f"{CLIENT}people: {{j: {{contact: see address book}}}}\n", ("IN024", 3, 14)),
+    "no contact": ("reconciler", "version: 1\npeople: {j: {contact: ''}}\n", ("IN024", 2, 14)),
+    "reset in words": (
+        "tenant",
+        f"{CLIENT}assets: [{{kind: x, name: y, reset_to: Jane's phone}}]\n",
+        ("IN024", 3, 29),
+    ),
     "template's id": ("dns", "domain: a.example\ntemplate: standard\n", ("IN024", 2, 1)),
     "record name with a dot": ("dns", "domain: a.example\nabsent: [{name: x., type: A}]\n", ("IN024", 2, 11)),
     "both kinds of values": (
@@ -173,6 +181,12 @@ def test_what_is_refused_and_where(name, text, expected):
         ),
         ("dns", "domain: a.example\nrecords: [{name: x., type: A, values: [x]}]\n", "without a dot at its end"),
         ("reconciler", "version: '1'\n", "Write it without quotes."),
+        (
+            "tenant",
+            f"{CLIENT}people: {{j: {{contact: see address book}}}}\n",
+            "`see address book` is not an e-mail address such as `jane@home.example` or a phone number such as",
+        ),
+        ("domain", DOMAIN + "quota: ''\n", "An empty text is not a size such as"),
         ("domain", f"domain: a.example\nowner: j\nquota: {'9' * 999}x\n", f"`{'9' * 59}…` is not a size"),
     ],
 )
@@ -180,6 +194,32 @@ def test_a_finding_says_what_to_write(name, text, words):
     """The words name what stands there, what is expected, and the nearest thing that is known."""
     (finding,) = validate(name, text)
     assert words in finding.detail
+
+
+REACHED = [
+    *["jane@home.example", "Jane.Roe+x@Bücher.example", "o'neil@mail.home.example", "a@home.example."],
+    *["+44 20 5550100", "+49 (0)30 12345-67", "(030) 123456", "030/1234567", "+1.212.5550100", "112", "004420555"],
+    *["030 123 ext. 12", "030 123x12", "030 123 Ext 5", "030 123 #5"],
+]
+UNREACHED = [
+    *["jane", "Jane Roe", "jane@home", "@home.example", "jane at home.example", "a..b@home.example", "a@b@c.example"],
+    *["Jane <jane@home.example>", "jane@home.example, tom@home.example", "jané@home.example", " a@home.example"],
+    *["phone", "+", "5", "-12345", "tel: 12345", "12345 (office)", "030 123 ask for Jane", "030 123x"],
+]
+
+
+@pytest.mark.parametrize("contact", REACHED)
+def test_a_contact_is_an_address_or_a_number(contact):
+    """All common ways to write one; what has an `@` is an address that resets are followed from."""
+    assert validate("tenant", f"{CLIENT}people: {{j: {{contact: {json.dumps(contact)}}}}}\n") == []
+    assert ("@" in contact) == (canonical.address_in(contact) is not None)
+
+
+@pytest.mark.parametrize("contact", UNREACHED)
+def test_a_contact_is_nothing_else(contact):
+    """Words beside it, several of them or half an address: nobody could be reached, or not by a program."""
+    found = validate("tenant", f"{CLIENT}people: {{j: {{contact: {json.dumps(contact)}}}}}\n")
+    assert [finding.code for finding in found] == ["IN024"]
 
 
 def test_all_of_a_file_is_told_in_the_order_of_its_lines():
