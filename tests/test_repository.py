@@ -55,8 +55,8 @@ CORE = (
     {"results"},
     {"effects"},
     {"changes"},
-    {"answers", "model", "canonical", "tags"},
-    {"errors", "estate_rules", "faults"},
+    {"answers", "model", "canonical", "tags", "verdicts"},
+    {"errors", "estate_rules", "faults", "forms"},
     {"findings"},
     {"__init__"},
 )

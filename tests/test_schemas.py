@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import canonical, documents, schema
+from reconciler import canonical, documents, forms, schema
 from reconciler.documents import Document
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yaml"))
 DOMAIN = "domain: a.example\nowner: jane\n"
 CLIENT = "tenant: a\nname: A\n"
 FORWARD = "owner: jane, reason: x, approved_by: ops"
+UNAPPROVED = "forwards: {orders: {to: [a@b.example], owner: j, reason: x, expires: 2026-12-31}}\n"
 
 
 def validate(name, text):
@@ -165,19 +166,59 @@ def test_what_is_refused_and_where(name, text, expected):
         ("domain", DOMAIN + "aliases: {info: 5}\n", "`info` is `5` and must be a list or a mapping of keys to values."),
         ("domain", DOMAIN + "alias_of: 5\n", "Put it in quotes if it is text."),
         ("domain", DOMAIN + "alias_of: [a]\n", "`alias_of` is a list and must be text. Write"),
+        ("domain", DOMAIN + "aliases: {info: jane}\n", "Write it as a list: `[jane]`."),
+        ("domain", DOMAIN + "aliases: {info: {to: []}}\n", "`to` needs an item. Write it in this form: `to: [jane]`."),
+        ("domain", DOMAIN + "mailboxes: [jane]\n", "Write it in this form: `mailboxes: {NAME: {owner: jane}}`."),
+        (
+            "tenant",
+            f"{CLIENT}assets: {{registrar: Gandi}}\n",
+            "must be a list. Write it in this form: `assets: [{kind: registrar, name: Gandi, reset_to: jane@home",
+        ),
+        ("tenant", f"{CLIENT}assets: Gandi\n", "Write it in this form: `assets: [{kind: registrar, name: Gandi, "),
+        (
+            "tenant",
+            f"{CLIENT}assets: [Gandi]\n",
+            "Item 1 of `assets` is `Gandi` and must be a mapping of keys to values.",
+        ),
+        (
+            "tenant",
+            f"{CLIENT}people: {{tom: Tom Poe}}\n",
+            'Write it in this form: `tom: {name: Jane Roe, contact: "+44 20 5550100"}`.',
+        ),
+        ("tenant", f"{CLIENT}people: {{tom: {{contact: 112}}}}\n", "Put it in quotes if it is text."),
+        ("tenant", f"{CLIENT}people: {{tom: {{left: 2026}}}}\n", "Write it in this form: `left: 2026-12-31`."),
+        ("tenant", f"{CLIENT}teams: {{board: [jane]}}\n", "Write it in this form: `board: {members: [jane, tom]}`."),
+        ("dns", "domain: a.example\nzone: {create: on}\n", "Write it in this form: `create: true`."),
+        ("reconciler", "version: 1\nrollout: {wave: '5'}\n", "Write it without quotes."),
         ("domain", DOMAIN + "mail: true\n", "`mail` is `true` and must be text or `null`."),
         (
             "domain",
             DOMAIN + "quota: 10GB\n",
             "`10GB` is not a size such as `10 GiB` (KiB, MiB, GiB, TiB) or `unlimited`.",
         ),
-        ("domain", DOMAIN + "mailboxes: {j: {}}\n", "`owner` is missing. The person who answers for it, by id."),
+        (
+            "domain",
+            DOMAIN + "mailboxes: {j: {}}\n",
+            "`owner` is missing in `j` under `mailboxes`. The person who answers for it, by id. Write it here, such as",
+        ),
+        (
+            "domain",
+            DOMAIN + UNAPPROVED,
+            "`approved_by` is missing in `orders` under `forwards`. The person or team that",
+        ),
+        ("domain", DOMAIN + UNAPPROVED, "author of the change. Write it here, such as `approved_by: ops`."),
+        ("domain", "owner: j\n", "`domain` is missing. The domain; the file has the same name, as A-labels. Write it"),
+        (
+            "tenant",
+            f"{CLIENT}assets: [{{kind: x, name: y}}, {{kind: z}}]\n",
+            "`name` is missing in item 2 of `assets`.",
+        ),
         ("domain", DOMAIN + "mailboxes: {j: {owner: j, password: x}}\n", "The owner of a mailbox sets its password"),
         ("dns", "domain: a.example\nrecords: [{name: x, type: txt, values: [x]}]\n", "did you mean `TXT`?"),
         (
             "dns",
             "domain: a.example\nrecords: [{name: x, type: A, mode: drop}]\n",
-            "`reason` is missing. `drop` needs it.",
+            "`reason` is missing in item 1 of `records`. `drop` needs it. Write it here, such as `reason: ",
         ),
         ("dns", "domain: a.example\nrecords: [{name: x., type: A, values: [x]}]\n", "without a dot at its end"),
         ("reconciler", "version: '1'\n", "Write it without quotes."),
@@ -262,7 +303,7 @@ def test_a_file_full_of_problems_is_told_in_part_and_says_so():
 KEYWORDS = {
     *["type", "enum", "pattern", "format", "minLength", "maxLength", "minimum", "minItems", "items", "minProperties"],
     *["properties", "required", "additionalProperties", "propertyNames", "if", "then", "else", "not"],
-    *["$schema", "$id", "$ref", "$defs", "title", "description"],
+    *["$schema", "$id", "$ref", "$defs", "title", "description", "examples"],
 }
 SCHEMAS = {name: json.loads((schema.shipped("schemas") / f"{name}.schema.json").read_bytes()) for name in schema.NAMES}
 
@@ -332,6 +373,29 @@ def test_no_definition_is_left_over(name):
     """Each definition is used, and each that is used is there."""
     text = json.dumps(SCHEMAS[name])
     assert set(re.findall(r"#/\$defs/(\w+)", text)) == set(SCHEMAS[name]["$defs"])
+
+
+def conditions(root):
+    """The parts of a schema that only ask: `if`, and what follows from it."""
+    return [part for whole in parts(root) for word in ("if", "then", "else") for part in parts(whole.get(word, {}))]
+
+
+@each_schema
+def test_every_form_has_an_example_that_is_one(name):
+    """Whatever is a list or a mapping, and each key that must be there, can be shown: on a line of valid YAML."""
+    import jsonschema
+
+    root = SCHEMAS[name]
+    asked = conditions(root)
+    required = [forms.key_of(root, [part], key) for part in parts(root) for key in part.get("required", ())]
+    shaped = [(part,) for part in parts(root) if part.get("type") in ("array", "object") and part not in asked]
+    named = [(part,) for part in parts(root) if "examples" in part]
+    for some in [*filter(None, required), *shaped[1:], *named]:
+        found = forms.example(root, some)
+        assert found is not None, some
+        text = forms.pair("it", found).replace(forms.ANY_KEY, "some")
+        said = documents.parse("", text.encode()).data["it"]
+        jsonschema.Draft202012Validator({**some[0], "$defs": root["$defs"]}).validate(said)
 
 
 def verdicts(name, data):
