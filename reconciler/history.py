@@ -75,8 +75,13 @@ class Repository:
             reason = place.stderr.strip().splitlines()
             what = f"{self.root} is not in one ({reason[0] if reason else 'git says no more'})."
             raise InputError([NO_REPOSITORY.at(str(self.root), what, Origin(str(self.root)))])
-        if done.returncode and unborn and revision == "HEAD":
-            return UNBORN
+        if done.returncode and revision == "HEAD":
+            if unborn:
+                return UNBORN
+            fix = "Commit the estate; before that, `--worktree` has `validate` and `plan` read the files as they are."
+            raise InputError(
+                [NO_COMMIT.at(revision, "Nothing is committed here yet.", Origin(str(self.root)), fix=fix)]
+            )
         what = f"`{revision}` {'names no commit' if done.returncode else 'is a range'}."
         raise InputError([NO_COMMIT.at(revision, what, Origin(str(self.root)))])
 

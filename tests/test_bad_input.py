@@ -400,6 +400,17 @@ def test_a_folder_that_is_no_estate_is_said_to_be_none(tmp_path, command, form):
             assert run.json["format"] == "reconciler.findings/1"
 
 
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_before_the_first_commit_the_way_without_one_is_named(tmp_path, command):
+    """Whoever wants to see whether the first files are right need not commit them for it."""
+    folder = tmp_path / "estate"
+    call("init", folder)
+    run = call(command, "--estate", folder)
+    assert run.code == 1
+    assert "Nothing is committed here yet. Commit the estate; before that, `--worktree` has" in run.err
+    assert call(command, "--estate", folder, "--worktree").code == 0
+
+
 def test_a_commit_that_is_not_there_is_an_error(estate):
     """`--rev` names a commit; a name that is none, or that looks like an option, ends with 1."""
     estate.commit()
