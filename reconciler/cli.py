@@ -65,7 +65,9 @@ def init(folder: str) -> None:
     from reconciler import starter
 
     made = starter.start(Path(folder))
-    click.echo(f"Made {', '.join(made)} in {folder}.\nNext: see {folder}/README.md, add a client, commit.")
+    if made.part_of is not None:
+        click.echo(f"{folder} lies in the Git repository {made.part_of}: the estate becomes a part of it.", err=True)
+    click.echo(f"Made {', '.join(made.names)} in {folder}.\nNext: see {folder}/README.md, add a client, commit.")
 
 
 @cli.command()

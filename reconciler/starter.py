@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import __version__
 from reconciler.errors import InputError
@@ -11,7 +12,7 @@ from reconciler.findings import Origin, Rule
 from reconciler.schema import shipped
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import git
 
 NOT_EMPTY = Rule(
     "IN306",
@@ -20,6 +21,21 @@ NOT_EMPTY = Rule(
     "Name a new folder, or an empty one.",
     why="Files that are there would be overwritten, or one client's data get into another repository.",
 )
+IGNORED = Rule(
+    "IN309",
+    "error",
+    "Git ignores the folder",
+    "Name a folder outside of that repository, or take the line out that ignores it.",
+    why="What is applied is a commit, and nothing in that folder could be committed.",
+)
+
+
+class Made(NamedTuple):
+    """What `init` made: the names in its folder, and the repository around it where it is not its own."""
+
+    names: list[str]
+    part_of: Path | None
+
 
 _AGENCY = """\
 # The agency's file: where mail and DNS live, who works here, what holds where a client says nothing.
@@ -90,10 +106,13 @@ zone: {{create: true}}
 """
 
 
-def start(folder: Path) -> list[str]:
-    """Write a new estate and give the names of what was made. Raises InputError for a folder that is in use."""
+def start(folder: Path) -> Made:
+    """Write a new estate. Raises InputError for a folder that is in use, or that Git ignores."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError([NOT_EMPTY.at(str(folder), f"{folder} has something in it.", Origin(str(folder)))])
+    around = _around(folder)
+    if around is not None:
+        _refuse_ignored(folder, around)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "reconciler.yaml").write_text(_AGENCY, encoding="utf-8")
     (folder / "README.md").write_text(_README, encoding="utf-8")
@@ -102,15 +121,39 @@ def start(folder: Path) -> list[str]:
     (folder / "tenants" / ".gitkeep").touch()
     for part in ("schemas", "domain-templates"):
         shutil.copytree(shipped(part), folder / part)
-    _repository(folder)
-    return sorted(path.name for path in folder.iterdir() if path.name != ".git")
+    names = sorted(path.name for path in folder.iterdir())
+    if around is None:
+        _new(folder)
+    return Made(names, None if around is None else _root(around))
 
 
-def _repository(folder: Path) -> None:
-    """A Git repository, unless the folder lies in one."""
+def _around(folder: Path) -> git.Repo | None:
+    """The repository that a folder lies in, whether it is there yet or not."""
     import git
 
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     try:
-        git.Repo(folder, search_parent_directories=True)
+        found = git.Repo(there, search_parent_directories=True)
     except git.InvalidGitRepositoryError:
-        git.Repo.init(folder, initial_branch="main")
+        return None
+    return None if found.working_tree_dir is None else found
+
+
+def _refuse_ignored(folder: Path, around: git.Repo) -> None:
+    """Raises InputError where Git would not take what belongs to an estate."""
+    paths = [folder.resolve() / name for name in ("reconciler.yaml", "tenants/northwind/tenant.yaml")]
+    ignored = around.ignored(*paths)
+    if ignored:
+        line = around.git.check_ignore("--verbose", ignored[0]).partition("\t")[0]
+        what = f"It lies in the repository {_root(around)}, which ignores it ({line})."
+        raise InputError([IGNORED.at(str(folder), what, Origin(str(folder)))])
+
+
+def _root(repository: git.Repo) -> Path:
+    return Path(str(repository.working_tree_dir))
+
+
+def _new(folder: Path) -> None:
+    import git
+
+    git.Repo.init(folder, initial_branch="main")

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "IN303": "test_bad_input.py::test_a_folder_that_is_no_estate_is_said_to_be_none",
     "IN305": "test_bad_input.py::test_a_tenant_that_is_not_there_is_an_error",
     "IN306": "test_cli.py::test_init_takes_an_empty_folder_and_no_other",
+    "IN309": "test_cli.py::test_init_in_a_folder_that_is_ignored_writes_nothing",
     "IN308": "test_due.py::test_a_plan_file_counts_only_with_its_digest",
     # the day of the week, the tenants a command names, changes that no estate brings about
     "PL105": "test_pausing.py::test_what_was_applied_before_is_put_back_in_a_freeze",

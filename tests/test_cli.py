@@ -171,10 +171,30 @@ def test_the_first_client_of_the_readme_works(tmp_path):
 
 
 def test_init_in_a_folder_of_a_repository_makes_no_second_one(tmp_path):
-    """An estate may lie in a larger repository."""
+    """An estate may lie in a larger repository; that it becomes a part of it is said."""
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
-    assert call("init", tmp_path / "mail").code == 0
+    run = call("init", tmp_path / "mail")
+    assert run.code == 0
+    assert f"{tmp_path}/mail lies in the Git repository {tmp_path}: the estate becomes a part of it" in run.err
     assert not (tmp_path / "mail" / ".git").exists()
+    assert call("validate", "--worktree", "--estate", tmp_path / "mail").code == 0
+
+
+def test_init_in_a_repository_of_its_own_says_nothing_of_it(tmp_path):
+    """A note is for what may not be meant."""
+    assert call("init", tmp_path / "mail").err == ""
+
+
+@pytest.mark.parametrize("pattern", ["mail/", "tenants/", "*.yaml", "/deep"])
+def test_init_in_a_folder_that_is_ignored_writes_nothing(tmp_path, pattern):
+    """Nothing there could be committed, and so nothing ever applied: it is said (IN309) before anything is made."""
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_text(f"# ours\n{pattern}\n")
+    run = call("init", tmp_path / "deep" / "mail")
+    assert run.code == 1
+    assert "IN309" in run.err
+    assert f"the repository {tmp_path}, which ignores it (.gitignore:2:{pattern})" in run.err
+    assert {path.name for path in tmp_path.iterdir()} == {".git", ".gitignore"}
 
 
 def test_init_takes_an_empty_folder_and_no_other(tmp_path):
