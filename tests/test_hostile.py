@@ -174,15 +174,20 @@ def test_a_name_below_another_domain_is_that_domains(tmp_path):
     assert (validated(estate), estate.apply().code, estate.one()["changes"]) == (set(), 0, [])
 
 
-def test_a_domain_that_becomes_mail_less_is_named(tmp_path):
-    """The null MX in the place of a real one is a removal of the MX: refused until it is accepted."""
+@pytest.mark.parametrize("null", ["0 .", "10 ."])
+def test_a_domain_that_becomes_mail_less_is_named(tmp_path, null):
+    """The null MX in the place of a real one is a removal of the MX: refused until it is accepted. Then there is none
+    to remove: with a preference of its own it says the same.
+    """
     estate = make(tmp_path / "estate", northwind()).applied({})
-    parked = "mail: null\nrecords:\n  - {name: '@', type: MX, mode: replace, reason: parked, values: ['0 .']}\n"
-    estate.write({**mail({}, "mail: null\n"), **dns(parked.replace("mail: null\n", ""))})
+    parked = f"records:\n  - {{name: '@', type: MX, mode: replace, reason: parked, values: ['{null}']}}\n"
+    estate.write({**mail({}, "mail: null\n"), **dns(parked)})
     assert "PL219" in codes(estate.one()["findings"])
     named = ("PL219", "northwind.example"), ("PL101", "northwind/alias")
     estate.write(control(accepts(*named, up_to=3)))
     assert "error" not in {f["severity"] for f in estate.one()["findings"]}
+    estate.applied({}).write({**dns(parked.replace(null, "5 .")), **control("")})
+    assert codes(estate.one()["findings"]).isdisjoint({"PL219", "PL226"})
 
 
 def test_a_key_cannot_come_back_as_another(tmp_path):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.checks import copied, dmarc, keys, spf, transport, unused
-from reconciler.checks.unused import NULL
 from reconciler.findings import Rule
-from reconciler.kinds.record import label, rtype
+from reconciler.kinds.record import label, null_mx, rtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +40,7 @@ def check(files: Files, state: State, agency: Agency, domains: Mapping[str, str]
             sets.setdefault(rtype(address.name), []).append(resource)
             yield from _not_its_own(files.tenant, resource, domains)
     for resource in sets.get("MX", ()):
-        if resource.get("values") == NULL:
+        if null_mx(resource.get("values")):
             yield from _null_mx(resource, state)
     texts = sets.get("TXT", ())
     yield from spf.check(files, texts)
@@ -76,6 +75,5 @@ def _null_mx(resource: Resource, state: State) -> Iterator[Finding]:
     found = [a for a, r in state.items() if a.kind in {"mailbox", "alias"} and r.domain == resource.domain]
     if found:
         assert resource.origin is not None
-        yield NULL_MX.at(
-            resource.domain, f"Its MX is `0 .`, and it has {len(found)}, first {found[0].name}.", resource.origin
-        )
+        what = f"Its MX is `{resource.get('values')[0]}`, and it has {len(found)}, first {found[0].name}."
+        yield NULL_MX.at(resource.domain, what, resource.origin)

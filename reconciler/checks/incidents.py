@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.checks.unused import NULL
 from reconciler.findings import Origin, Rule
-from reconciler.kinds.record import label, rtype
+from reconciler.kinds.record import label, null_mx, rtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +39,7 @@ def _moves_mail(change: Change) -> bool:
     if change.kind.name != "record" or change.live is None or change.aim is None or "values" not in change.fields:
         return False
     at_domain = rtype(change.address.name) == "MX" and label(change.address.name) == change.domain
-    return at_domain and NULL not in (change.live.get("values"), change.aim.get("values"))
+    return at_domain and not any(null_mx(side.get("values")) for side in (change.live, change.aim))
 
 
 def _answers(domain: str, state: State) -> bool:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.checks.unused import NULL
 from reconciler.findings import Origin, Rule
-from reconciler.kinds.record import label, rtype
+from reconciler.kinds.record import label, null_mx, rtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.changes import Change, Facts
     from reconciler.checks.planned import Compared
     from reconciler.findings import Finding
+    from reconciler.model import Resource
 
 _ACCEPT = "Put the file back, or accept it: an `accept` entry with this code and subject in {}."
 DOMAIN_GONE = Rule(
@@ -66,7 +66,7 @@ def check(tenant: str, compared: Compared, facts: Facts) -> Iterator[Finding]:
         if change.domain not in {*gone, *retiring} and _is_mx(change) and not _stands_elsewhere(change, compared):
             yield LAST_MX.at(change.domain, f"{change.address} would be removed.", _origin(change))
     for change in compared.changes:
-        if _is_mx(change) and change.live is not None and change.aim is not None and change.aim.get("values") == NULL:
+        if _is_mx(change) and _takes_mail(change.live) and change.aim is not None and not _takes_mail(change.aim):
             yield LAST_MX.at(change.domain, f"{change.address} would become the null MX.", _origin(change))
     for domain in sorted({c.domain for c in going if c.kind.name == "mailbox"} - set(gone) - retiring):
         yield from _last_box(domain, going, compared)
@@ -77,10 +77,14 @@ def _is_mx(change: Change) -> bool:
     return change.kind.name == "record" and rtype(name) == "MX" and label(name) == change.domain
 
 
+def _takes_mail(mx: Resource | None) -> bool:
+    return mx is not None and not null_mx(mx.get("values"))
+
+
 def _stands_elsewhere(change: Change, compared: Compared) -> bool:
     """Whether Git declares an MX of that name at another provider, where it is made before this one goes."""
     same = (r for a, r in compared.state.items() if (a.kind, a.name) == (change.address.kind, change.address.name))
-    return any(resource.get("values") != NULL for resource in same)
+    return any(map(_takes_mail, same))
 
 
 def _last_box(domain: str, going: list[Change], compared: Compared) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.findings import Rule
+from reconciler.kinds.record import label, null_mx, rtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,12 +46,13 @@ def check(compiled: Compiled) -> Iterator[Finding]:
     answering = {name for name, box in boxes.items() if box.get("state") != "paused"}
     answering |= {address.name for address in state if address.kind == "alias"}
     # An MX that says that the domain takes no mail (RFC 7505), whichever provider holds it.
-    parked = {address.name for address, record in state.items() if record.get("values") == ("0 .",)}
+    sets = ((address.name, record) for address, record in state.items() if address.kind == "record")
+    parked = {label(name) for name, record in sets if rtype(name) == "MX" and null_mx(record.get("values"))}
     full = {box.domain for box in boxes.values()}
     for address, resource in state.items():
         if address.kind != "domain" or resource.get("alias_of"):
             continue
-        if address.name in full or f"MX/{address.name}" not in parked:
+        if address.name in full or address.name not in parked:
             yield from _missing(resource, answering)
     for name, box in boxes.items():
         if name.partition("@")[0] in ROLES and box.get("login") and box.get("state") == "active":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.checks.dmarc import policy
 from reconciler.checks.places import place
 from reconciler.findings import Rule
-from reconciler.kinds.record import label, tag
+from reconciler.kinds.record import label, null_mx, tag
 from reconciler.model import Address
 from reconciler.tags import heard
 
@@ -35,7 +35,6 @@ OPEN = Rule(
     why="A domain without mail is watched by nobody, and that is the one a forger takes. A null MX keeps mail from "
     "it; only SPF and DMARC keep mail in its name away from others.",
 )
-NULL = ("0 .",)
 _HOMES = {
     "v=dmarc1": re.compile(r"_dmarc\..+|.+\._report\._dmarc\..+"),
     "v=dkim1": re.compile(r".+\._domainkey\..+"),
@@ -49,7 +48,7 @@ def check(files: Files, sets: Mapping[str, Sequence[Resource]], state: State) ->
     for resource in sets.get("TXT", ()):
         yield from _misplaced(files, resource)
     for resource in sets.get("MX", ()):
-        if resource.get("values") == NULL and label(resource.address.name) == resource.domain:
+        if null_mx(resource.get("values")) and label(resource.address.name) == resource.domain:
             yield from _open(resource, state)
 
 

@@ -41,6 +41,11 @@ def tag(value: Value) -> str | None:
     return None if match is None else f"v={match[1].lower()}"
 
 
+def null_mx(values: Value) -> bool:
+    """Whether an MX set takes no mail (RFC 7505): its hosts are `.`. Receivers do not look at the preference."""
+    return bool(values) and all(value.partition(" ")[2] == "." for value in values)
+
+
 def _split(values: Value) -> dict[str, Value]:
     parts: dict[str, Value] = {}
     for value in values:
