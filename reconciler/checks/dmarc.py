@@ -103,6 +103,11 @@ class Policy:
         return self.said.get("sp", self.rung).lower()
 
     @property
+    def is_tested(self) -> bool:
+        """Whether receivers shall do one rung less than it says (RFC 9989, 4.7); older ones do not know the tag."""
+        return self.said.get("t", "n").lower() == "y"
+
+    @property
     def destinations(self) -> list[str]:
         """The domains that reports go to."""
         matches = [_URI.fullmatch(uri) for name in ("rua", "ruf") for uri in self._uris(name)]
@@ -116,6 +121,8 @@ class Policy:
             found.append("`p` does not stand directly after `v=DMARC1`, where RFC 7489 looks for it")
         if int(self.said.get("pct", "100")) < 100 and self.rung != "none":
             found.append(f"`pct={self.said['pct']}` leaves the rest of the messages alone")
+        if self.is_tested and {self.rung, self.below} != {"none"}:
+            found.append(f"`t={self.said['t']}` asks receivers to do one rung less")
         for name in ("sp", "np"):
             given = self.said.get(name, self.rung).lower()
             if RUNGS.index(given) < RUNGS.index(self.rung):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.changes import Change, Facts
+    from reconciler.checks.dmarc import Policy
     from reconciler.checks.planned import Compared
     from reconciler.findings import Finding
     from reconciler.model import Resource
@@ -64,15 +65,26 @@ def _ladder(change: Change) -> Iterator[Finding]:
     old, new = policy(was), policy(will) if will is not None else None
     origin, subject = change.origin or Origin(""), change.address.name
     if new is None:
-        if old.rung != "none":
-            yield LOWERED.at(subject, f"It is `p={old.rung}` and would be gone.", origin)
+        held = [f"`{key}={rung}`" for key, rung in (("p", old.rung), ("sp", old.below)) if rung != "none"]
+        if held:
+            yield LOWERED.at(subject, f"It is {held[0]} and would be gone.", origin)
         return
-    for key, before, after in (("p", old.rung, new.rung), ("sp", old.below, new.below)):
-        if RUNGS.index(after) < RUNGS.index(before):
-            yield LOWERED.at(subject, f"From `{key}={before}` to `{key}={after}`.", origin)
-            return
-    if RUNGS.index(new.rung) - RUNGS.index(old.rung) > 1:
-        yield SKIPPED.at(subject, f"From `p={old.rung}` to `p={new.rung}`.", origin)
+    steps = [_Step("p", old, new), _Step("sp", old, new)]
+    for rule, found in ((LOWERED, [s for s in steps if s.least < 0]), (SKIPPED, [s for s in steps if s.most > 1])):
+        if found:
+            yield rule.at(subject, f"From {found[0].before} to {found[0].after}.", origin)
+
+
+class _Step:
+    """How many rungs one tag goes up, by receivers that know `t=y` and by those that do not: at least and at most."""
+
+    def __init__(self, key: str, old: Policy, new: Policy) -> None:
+        one, two = (said.rung if key == "p" else said.below for said in (old, new))
+        written = RUNGS.index(two) - RUNGS.index(one)
+        heeded = max(RUNGS.index(two) - new.is_tested, 0) - max(RUNGS.index(one) - old.is_tested, 0)
+        self.least, self.most = min(written, heeded), max(written, heeded)
+        self.before = f"`{key}={one}{'; t=y' * old.is_tested}`"
+        self.after = f"`{key}={two}{'; t=y' * new.is_tested}`"
 
 
 def _untried(change: Change, facts: Facts) -> Iterator[Finding]:

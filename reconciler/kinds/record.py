@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from reconciler.kinds.site import Site
 
-_TAG = re.compile(r"v=(spf1|dmarc1|dkim1|stsv1|tlsrptv1)(?![a-z0-9])", re.IGNORECASE)
+# Two of them may have blanks around `=` (RFC 7489, 6.4; RFC 6376, 3.2).
+_TAG = re.compile(r"v(?:=(spf1|stsv1|tlsrptv1)|[ \t]*=[ \t]*(dmarc1|dkim1))(?![a-z0-9])", re.IGNORECASE)
 
 
 def rtype(name: str) -> str:
@@ -38,7 +39,7 @@ def tag(value: Value) -> str | None:
     if isinstance(value, Computed):
         return "v=dkim1"
     match = _TAG.match(value)
-    return None if match is None else f"v={match[1].lower()}"
+    return None if match is None else f"v={(match[1] or match[2]).lower()}"
 
 
 def null_mx(values: Value) -> bool:
