@@ -10,7 +10,13 @@ from typing import NamedTuple
 _TAG = re.compile(r"\s*([a-z][a-z0-9_]*)\s*=\s*([!-:<-~](?:[ -:<-~]*[!-:<-~])?)?\s*", re.ASCII | re.IGNORECASE)
 _TERM = re.compile(r"([+?~-]?)([a-z][a-z0-9._-]*)(?:([:=/])(.*))?", re.ASCII | re.IGNORECASE)
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]*[a-z][a-z0-9-]*\.?", re.ASCII)
-_LENGTHS = re.compile(r"([^/]*)(?:/([0-9]{1,3}))?(?://([0-9]{1,3}))?")
+_LENGTH = "0|[1-9][0-9]{0,2}"  # no leading zero (RFC 7208, 5.6)
+_LENGTHS = re.compile(rf"([^/]*)(?:/({_LENGTH}))?(?://({_LENGTH}))?")
+_NETWORK = re.compile(rf"[0-9a-f.:]+(?:/(?:{_LENGTH}))?", re.IGNORECASE)
+# Of a name with macros (RFC 7208, 7.1): each macro, each other letter.
+_PIECE = re.compile(r"%(?:\{[slodiphcrtv](?:0*[1-9][0-9]*)?r?[.+,/_=-]*\}|[%_-])|[!-$&-~]", re.IGNORECASE)
+_EXPLAINING = re.compile(r"%\{[crt]", re.IGNORECASE)  # these are for explanations alone (7.2)
+_TOP = re.compile(r"(?=[a-z0-9-]*[a-z-])[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
 MECHANISMS = frozenset({"a", "all", "exists", "include", "ip4", "ip6", "mx", "ptr"})
 ASKING = frozenset({"a", "exists", "include", "mx", "ptr", "redirect"})  # cost a lookup each (RFC 7208, 4.6.4)
 
@@ -86,10 +92,18 @@ def spf_faults(value: str) -> tuple[str, ...]:
 
 def _fault(sign: str, name: str, mark: str | None, rest: str) -> str:
     """What is wrong with a term; empty where nothing is."""
-    if mark == "=" and not sign:
-        return "names no domain" if name in {"redirect", "exp"} and not _is_name(rest) else ""
-    if name not in MECHANISMS:
+    is_modifier = mark == "=" and not sign
+    if not is_modifier and name not in MECHANISMS:
         return "is no mechanism"
+    pieces, is_unknown = _PIECE.findall(rest), is_modifier and name not in {"exp", "redirect"}
+    if "".join(pieces) != rest or (not is_unknown and any(map(_EXPLAINING.match, pieces))):
+        return "has a macro that is none" if "%" in rest else "has a letter that no term may have"
+    if is_modifier:
+        return "" if is_unknown or _is_name(rest) else "names no domain"
+    return _faulty_mechanism(name, mark, rest)
+
+
+def _faulty_mechanism(name: str, mark: str | None, rest: str) -> str:
     if name == "all":
         return "has something after it" if mark else ""
     if name in {"ip4", "ip6"}:
@@ -105,7 +119,10 @@ def _fault(sign: str, name: str, mark: str | None, rest: str) -> str:
 
 
 def _is_name(text: str) -> bool:
-    return "%" in text or (len(text) < 254 and _NAME.fullmatch(text.lower()) is not None)
+    if "%" not in text:
+        return len(text) < 254 and _NAME.fullmatch(text.lower()) is not None
+    _, dot, top = text.removesuffix(".").rpartition(".")
+    return _PIECE.findall(text)[-1][0] == "%" or bool(dot and _TOP.fullmatch(top))
 
 
 def _is_network(name: str, text: str) -> bool:
@@ -113,4 +130,4 @@ def _is_network(name: str, text: str) -> bool:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         return False
-    return network.version == int(name[-1]) and "%" not in text
+    return network.version == int(name[-1]) and _NETWORK.fullmatch(text) is not None

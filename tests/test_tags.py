@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,20 @@ def test_no_text_is_too_strange(text):
         ("v=spf1 all:a.example", "after it"),
         ("v=spf1 inlcude:a.example", "no mechanism"),
         ("v=spf1 redirect=a.example redirect=b.example", "stands twice"),
+        ("v=spf1 include:%x.a.example", "a macro that is none"),
+        ("v=spf1 exists:%{i}%{", "a macro that is none"),
+        ("v=spf1 exists:%{i}.%{d0}", "a macro that is none"),
+        ("v=spf1 exists:%{t}.a.example", "a macro that is none"),
+        ("v=spf1 a:%{d}/24 mx:%(d}", "a macro that is none"),
+        ("v=spf1 unknown=100%", "a macro that is none"),
+        ("v=spf1 exists:%{i}a", "names no domain"),
+        ("v=spf1 exists:%{i}.1", "names no domain"),
+        ("v=spf1 include:é.example", "no term may have"),
+        ("v=spf1 ip4:192.0.2.0/08", "no address or network"),
+        ("v=spf1 ip4:192.0.2.0/255.255.255.0", "no address or network"),
+        ("v=spf1 ip6:2001:db8::/032", "no address or network"),
+        ("v=spf1 a/08", "no such length"),
+        ("v=spf1 mx:a.example//064", "no such length"),
     ],
 )
 def test_a_fault_of_spf_is_named(text, fault):
@@ -58,12 +73,42 @@ def test_a_fault_of_spf_is_named(text, fault):
         "v=spf1 -all",
         "V=SPF1 MX A ~ALL",
         "v=spf1 a/24 a//64 a:a.example/24//64 mx/0 ptr ptr:a.example ip4:192.0.2.0/24 ip6:2001:db8::/32 ?all",
+        "v=spf1 exists:%{ir}.%{v}._spf.%{D02r-+} exists:%{l.}%%%_%-.a-1. a:%{d}/0//0 ip6:::/0 ip4:0.0.0.0/0 a=%{c}%_",
         "v=spf1 include:_spf.a.example. exists:%{i}._spf.%{d2} redirect=%{d} unknown=whatever exp=e.a.example",
     ],
 )
 def test_sound_spf_has_no_fault(text):
     """Everything that RFC 7208 knows, unknown modifiers included."""
     assert spf_faults(text) == ()
+
+
+ED25519 = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("", ""),
+        ("h=sha1 : SHA256; s=tlsrpt:email; ", ""),
+        ("s=*; ", ""),
+        ("h=sha1; ", "is not sha256"),
+        ("h=; ", "is not sha256"),
+        ("s=tlsrpt; ", "not for mail"),
+    ],
+)
+def test_a_key_that_no_message_can_use(said, fault):
+    """Signatures are made with sha256 (RFC 8301), and a key may be for other services alone (RFC 6376, 3.6.1)."""
+    assert fault in judged(f"v=DKIM1; {said}k=ed25519; p={ED25519}")[0]
+    assert judged(f"v=DKIM1; {said}p=") == ("", 0)
+
+
+def test_what_follows_a_key_spoils_it():
+    """Base64 ends with its `=`, and a key with its last byte."""
+    example = Path(__file__).parent / "checks/DN031-a-key-of-1024-bits/good"
+    key = (example / "tenants/northwind/dns/northwind.example.yaml").read_text().partition("['")[2].partition("']")[0]
+    assert judged(key) == ("", 2048)
+    assert "after its end" in judged(f"{key}==")[0]
+    assert "no RSA key" in judged(f"{key}AAAA")[0]
 
 
 def counted(value, records, name="a.example"):

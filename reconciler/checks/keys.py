@@ -14,7 +14,7 @@ from reconciler.kinds.record import label
 from reconciler.tags import tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.files import Files
     from reconciler.findings import Finding
@@ -80,10 +80,23 @@ def judged(value: str) -> tuple[str, int | None]:
         return "`v=DKIM1` is not what it begins with", None
     if kind not in {"rsa", "ed25519"}:
         return f"`k={kind}` is not rsa or ed25519", None
+    if text and (narrow := _narrow(said)):
+        return narrow, None
     try:
-        return _sized(kind, base64.b64decode(text, validate=True))
+        key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return "its `p` is not Base64, or was cut off", None
+    return ("its `p` has `=` after its end", None) if len(text) % 4 else _sized(kind, key)
+
+
+def _narrow(said: Mapping[str, str]) -> str:
+    """What keeps it from every message that is signed today; empty where nothing does."""
+    hashes, services = (re.split(r"\s*:\s*", said.get(name, "").lower()) for name in ("h", "s"))
+    if "h" in said and "sha256" not in hashes:
+        return f"`h={said['h']}` is not sha256, and receivers take nothing else (RFC 8301, 3.1)"
+    if "s" in said and not {"*", "email"} & set(services):
+        return f"`s={said['s']}` is neither `*` nor `email`: it is not for mail (RFC 6376, 3.6.1)"
+    return ""
 
 
 def _sized(kind: str, key: bytes) -> tuple[str, int | None]:
@@ -101,15 +114,16 @@ def _sized(kind: str, key: bytes) -> tuple[str, int | None]:
 def _rsa_bits(key: bytes) -> int | None:
     """The length of an RSA key's modulus, as SubjectPublicKeyInfo or plain (RFC 8017); None where it is no such key."""
     try:
-        tag, outer, rest = _element(key)
+        tag, outer, extra = _element(key)
         inner_tag, _, after = _element(outer)
         if inner_tag == 0x30:  # the algorithm's name; the key follows, wrapped
-            tag, wrapped, _ = _element(after)
+            tag, wrapped, more = _element(after)
             _, outer, rest = _element(wrapped[1:])
+            extra += more + rest
         number_tag, number, _ = _element(outer)
     except IndexError:
         return None
-    return int.from_bytes(number).bit_length() if number_tag == 2 and not rest and tag in {3, 0x30} else None
+    return int.from_bytes(number).bit_length() if number_tag == 2 and not extra and tag in {3, 0x30} else None
 
 
 def _element(data: bytes) -> tuple[int, bytes, bytes]:
