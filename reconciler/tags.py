@@ -77,6 +77,12 @@ def heard(value: str) -> tuple[Term, ...]:
     return found
 
 
+def lengths(term: Term) -> dict[int, int]:
+    """{4 or 6: the prefix length} that a term a or mx says for addresses of that version."""
+    match = _LENGTHS.fullmatch(term.text) if term.sign and term.name in {"a", "mx"} else None
+    return {} if match is None else {version: int(match[at]) for version, at in ((4, 2), (6, 3)) if match[at]}
+
+
 @lru_cache(maxsize=4096)
 def spf_faults(value: str) -> tuple[str, ...]:
     """What makes an SPF value one that receivers do not take (RFC 7208, 4.6.1): each as a phrase."""

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.answers import Answer
+from reconciler.checks.breadth import too_broad
 from reconciler.checks.counting import Count
 from reconciler.checks.dmarc import Policy
 from reconciler.checks.keys import judged
@@ -80,6 +81,42 @@ def test_a_fault_of_spf_is_named(text, fault):
 def test_sound_spf_has_no_fault(text):
     """Everything that RFC 7208 knows, unknown modifiers included."""
     assert spf_faults(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ("ip4:0.0.0.0/0", "all of IPv4"),
+        ("ip4:128.0.0.0/1 mx ip4:0.0.0.0/1", "all of IPv4"),
+        ("ip6:::/0", "all of IPv6"),
+        ("a/0", "all of IPv4"),
+        ("mx:mx.example/0 ", "all of IPv4"),
+        ("a:%{d}//0", "all of IPv6"),
+        ("-ip4:10.0.0.0/8 ip4:0.0.0.0/0", "more than a /7 of IPv4"),
+        ("ip4:16.0.0.0/7 ip4:20.0.0.0/16", "more than a /7 of IPv4"),
+        ("a/6", "more than a /7 of IPv4"),
+        ("ip6:2000::/3", "more than a /12 of IPv6"),
+        ("ip4:17.0.0.0/8 ip4:17.0.0.0/9 ip4:17.0.0.1 ip4:53.0.0.0/8", ""),
+        ("ip6:2001:db8::/32 ip6:2a01::/16", ""),
+        ("a/24 mx/16//64 ip4:192.0.2.1", ""),
+        ("~ip4:0.0.0.0/0 ip4:1.0.0.0/1", ""),
+        ("?a/0 ip4:0.0.0.0/1", ""),
+        ("-all ip4:0.0.0.0/0", ""),
+        ("ip4=0.0.0.0/0 a=/0", ""),
+    ],
+)
+def test_networks_of_everybody_are_found(said, what):
+    """By what they come to together; the first term that names an address decides, as receivers do it."""
+    assert spf_faults(f"v=spf1 {said} -all") == ()
+    assert too_broad(f"v=spf1 {said} -all") == what
+
+
+def test_many_networks_are_summed_up_at_once():
+    """Hundreds of kilobytes do not keep anybody waiting."""
+    value = " ".join(["v=spf1", *(f"ip4:{n >> 8 & 255}.{n & 255}.0.0/{n % 20 + 12}" for n in range(20000)), "-all"])
+    began = time.process_time()
+    assert too_broad(value)
+    assert time.process_time() - began < 5
 
 
 ED25519 = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.answers import Answer
+from reconciler.checks.breadth import too_broad
 from reconciler.checks.counting import MOST, NEARLY, Count, spf
 from reconciler.checks.places import place
 from reconciler.findings import Rule
@@ -23,9 +24,9 @@ ANYBODY = Rule(
     "DN010",
     "error",
     "SPF lets anybody send in the domain's name",
-    "End it with `-all` (or `~all`), and name who may send before that.",
-    why="`+all` tells every receiver that any machine in the world may use the domain: forged mail then passes SPF, "
-    "and with it DMARC.",
+    "End it with `-all` (or `~all`), and name who may send before that, by networks that are theirs.",
+    why="`+all`, or networks of which everybody can rent an address, tell every receiver that any machine in the world "
+    "may use the domain: forged mail then passes SPF, and with it DMARC.",
 )
 UNDECIDED = Rule(
     "DN011",
@@ -105,6 +106,8 @@ def _end(subject: str, value: str, origin: Origin) -> Iterator[Finding]:
     reached, last = heard(value), next((term for term in heard(value) if term.sign and term.name == "all"), None)
     if last is not None and last.sign == "+":
         yield ANYBODY.at(subject, f"It says `{last.text}`: `{value}`.", origin)
+    elif broad := too_broad(value):
+        yield ANYBODY.at(subject, f"It names {broad}: `{value}`.", origin)
     elif last is not None and last.sign == "?":
         yield UNDECIDED.at(subject, f"It says `{last.text}`: `{value}`.", origin)
     elif last is None and not any(term.name == "redirect" for term in reached):
