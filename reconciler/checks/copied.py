@@ -39,34 +39,42 @@ COPIED = Rule(
 _WORD = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE)
 _QUOTED = re.compile("`: ")  # ends what `alike` quotes
 _LEAST = 12  # letters: what is shorter may be the same by chance
-Own = tuple[str, str, Origin]  # a text, the record it stands in, where
+Own = tuple[str, str, Origin]  # a text, the record (the domain, the tenant) it stands in, where
 _TYPES = frozenset({"CNAME", "MX", "SRV", "TXT"})
 
 
 def check(files: Files, agency: Agency, domains: Mapping[str, str]) -> Iterator[Finding]:
     """Every finding of this theme that one tenant's own files show. `domains` maps those of the estate to tenants."""
-    if len(domains) < 2 or not files.dns:
+    if len(domains) < 2:
         return
+    for text, subject, origin in _written(files):
+        for host in _hosts(text):
+            nearest = canonical.nearest(host, domains)
+            if nearest and domains[nearest] != files.tenant and nearest not in _shared(agency, domains):
+                what = f"`{text[:80]}` names {host}, of the tenant {domains[nearest]}."
+                yield FOREIGN.at(subject, what, origin)
+                break
+
+
+def _written(files: Files) -> Iterator[Own]:
+    """The values that a tenant's files hold: its records', and its parameters', which hold for all its domains or one.
+
+    Those under `defaults` in reconciler.yaml are the agency's word, for everybody.
+    """
+    yield from _parameters(files.control, files.tenant, f"{files.folder}/control.yaml")
     for domain, said in files.dns.items():
         file = f"{files.folder}/dns/{domain}.yaml"
-        for subject, text, path in _written(domain, said):
-            for host in _hosts(text):
-                nearest = canonical.nearest(host, domains)
-                if nearest and domains[nearest] != files.tenant and nearest not in _shared(agency, domains):
-                    what = f"`{text[:80]}` names {host}, of the tenant {domains[nearest]}."
-                    yield FOREIGN.at(subject, what, Origin(file, path))
-                    break
+        for index, record in enumerate(said.get("records", ())):
+            for item, text in enumerate(record.get("values", ()) if record["type"] in _TYPES else ()):
+                yield text, _subject(record, domain), Origin(file, ("records", index, "values", item))
+        yield from _parameters(said, domain, file)
 
 
-def _written(domain: str, said: Mapping[str, Any]) -> Iterator[tuple[str, str, tuple[str | int, ...]]]:
-    """(subject, text, path) of the values that a DNS file holds: its records', and its parameters'."""
-    for index, record in enumerate(said.get("records", ())):
-        for item, text in enumerate(record.get("values", ()) if record["type"] in _TYPES else ()):
-            yield _subject(record, domain), text, ("records", index, "values", item)
+def _parameters(said: Mapping[str, Any], subject: str, file: str) -> Iterator[Own]:
     for key, given in said.get("with", {}).items():
         for item, text in enumerate(given if isinstance(given, list) else [given]):
             if isinstance(text, str):
-                yield domain, text, ("with", key, item) if isinstance(given, list) else ("with", key)
+                yield text, subject, Origin(file, ("with", key, item) if isinstance(given, list) else ("with", key))
 
 
 def _subject(record: Mapping[str, Any], domain: str) -> str:
