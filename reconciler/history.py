@@ -32,6 +32,7 @@ _ELSEWHERE = frozenset(
     f"GIT_{name}"
     for name in ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "NAMESPACE", "PREFIX", "OBJECT_DIRECTORY")
 )
+_Touch = tuple[str, str, str, str]
 _PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 _HEADER = re.compile(rb"([0-9a-f]{40,64}) [a-z]+ ([0-9]+)\n")  # of an object that is there, from `cat-file --batch`
@@ -207,9 +208,7 @@ class Repository:
             found.setdefault(path, set()).update((author.lower(), mail.lower()))
         return found
 
-    def _touched(
-        self, base: str | None, commit: str, paths: Sequence[str], *options: str
-    ) -> Iterator[tuple[str, str, str, str]]:
+    def _touched(self, base: str | None, commit: str, paths: Sequence[str], *options: str) -> Iterator[_Touch]:
         """(path, commit, author, e-mail) of each change after `base`, the newest first."""
         if commit == UNBORN:
             return iter(())
@@ -237,7 +236,7 @@ class Repository:
         self._reader = None
 
 
-def _parted(listing: str) -> Iterator[tuple[str, str, str, str]]:
+def _parted(listing: str) -> Iterator[_Touch]:
     """A log's parts: fields end in NUL, which no name can hold, nor a line's end. A path is never a bare commit id."""
     fields = iter(listing.split("\0"))
     for part in fields:
