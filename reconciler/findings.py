@@ -59,8 +59,12 @@ class Finding(NamedTuple):
 
     @property
     def can_be_accepted(self) -> bool:
-        """Whether it refuses something that an acceptance would let through."""
-        return self.refuses and not self.is_input and self.code not in _FINAL | _NEVER
+        """Whether it refuses something that an acceptance would let through.
+
+        Who approved an acceptance is not accepted away by another one.
+        """
+        own = self.origin.path[:1] == ("accept",)
+        return self.refuses and not self.is_input and not own and self.code not in _FINAL | _NEVER
 
     @property
     def is_input(self) -> bool:

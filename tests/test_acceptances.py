@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.estates import AGENCY, accepting, accepts, contoso, mail, make, northwind
@@ -122,3 +124,50 @@ def test_the_word_of_both_sides_is_of_use(estate):
     assert told(estate, "--tenant", "contoso") == []
     estate.write(mail())
     assert [found[3] for found in told(estate)] == [f"tenants/{name}/control.yaml" for name in ("contoso", "northwind")]
+
+
+# ---------------------------------------------------------------------- the line that is offered
+
+
+def offered(run):
+    """What `to accept it` says, line by line."""
+    return re.findall(r"to accept it, under `accept` in (\S+): - {finding: (\w+), subject: \"(.*?)\"", run.out)
+
+
+def test_the_file_for_an_acceptance_is_named(estate):
+    """The tenant's own, in `validate` and in a plan."""
+    estate.write(mail(more="aliases:\n  info: [nobody]\n"))
+    for command in ("validate", "plan"):
+        assert offered(estate.run(command)) == [(CONTROL, "RT001", "info@northwind.example")]
+
+
+def test_a_tenant_that_is_gone_is_accepted_in_the_agencys_file(estate):
+    """It has no control.yaml any more; what else is found of it goes there, too."""
+    estate.git("rm", "-rq", "tenants/northwind")
+    estate.commit()
+    found = offered(estate.run("plan"))
+    assert ("reconciler.yaml", "PL213", "northwind") in found
+    assert {file for file, _, _ in found} == {"reconciler.yaml"}
+    estate.write({"reconciler.yaml": AGENCY + accepts(*((code, subject) for _, code, subject in found), up_to=99)})
+    assert estate.run("plan").code == 0
+
+
+def test_what_is_found_in_the_agencys_file_is_accepted_there(estate):
+    """A contact of the agency's own, for one: no tenant has it."""
+    estate.write({"reconciler.yaml": AGENCY.replace("name: Anna Ops", f"name: Anna Ops, left: {day(1)}")})
+    estate.write(mail({"jane": "{owner: anna}"}))
+    run = estate.run("validate")
+    assert offered(run) == [("reconciler.yaml", "OW001", "anna")]
+    estate.write({"reconciler.yaml": (estate.root / "reconciler.yaml").read_text() + accepts(("OW001", "anna"))})
+    assert estate.run("validate").code == 0
+
+
+@pytest.mark.parametrize(("by", "code"), [("tom", "OW007"), ("anna", "OW014")])
+def test_who_approved_an_acceptance_is_not_accepted_away(estate, by, code):
+    """By the owner, or by the author of the change: another person is to be named, and no entry is offered for it."""
+    broken = mail({"jane": "{owner: jane}", "tom": "{owner: tom}"}, "aliases:\n  books: {to: [nobody], owner: tom}\n")
+    estate.write({**broken, **accepting("RT001", "books@northwind.example", approved_by=by)})
+    run = estate.run("plan")
+    assert f"error {code} {CONTROL}" in run.out
+    assert f"RT001 books@northwind.example: {by}" in run.out
+    assert "to accept it" not in run.out

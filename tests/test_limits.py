@@ -58,7 +58,10 @@ def test_six_of_ten_mailboxes_do_not_go_by_mistake(ten):
     assert len([c for c in found["changes"] if c["action"] == "retire"]) == 6
     done = ten.apply()
     assert (done.code, done.json["tenants"][0]["result"], ten.world()) == (3, "refused", world)
-    assert 'accept it: - {finding: PL101, subject: "northwind/mailbox", up_to: 6, reason' in ten.run("plan").out
+    assert (
+        '/northwind/control.yaml: - {finding: PL101, subject: "northwind/mailbox", up_to: 6, reason'
+        in ten.run("plan").out
+    )
 
 
 def test_two_go_without_a_word(ten):

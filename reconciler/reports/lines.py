@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.reports.acceptances import acceptance, place
 from reconciler.reports.values import moved
 from reconciler.review import digest, loses
 from reconciler.wording import counted, shown, visible
@@ -91,7 +92,8 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
     for unread in tenant.unread:
         yield ((f"  not read: {unread.provider}: {visible(unread.error)}", "bold red"),)
     yield from _unmanaged(tenant)
-    yield from findings(tenant.findings)
+    gone = any(finding.code == "PL213" for finding in tenant.findings)
+    yield from findings(tenant.findings, "" if gone else tenant.tenant)
 
 
 def _needs(change: Change) -> str:
@@ -172,8 +174,8 @@ def _ending(found: Plan, quiet: Sequence[TenantPlan]) -> Iterator[Line]:
     yield ((f"{where[0].upper()}{where[1:]}, as of {found.as_of}. Digest {digest(found.tenants)}", "dim"),)
 
 
-def findings(found: Sequence[Finding]) -> Iterator[Line]:
-    """Each finding: what and where, then why and what to do."""
+def findings(found: Sequence[Finding], tenant: str | None = None) -> Iterator[Line]:
+    """Each finding: what and where, then why and what to do. `tenant` is whose they are, as `place` takes it."""
     for finding in found:
         where = visible(f"{finding.origin.file}:{finding.origin.line or 1}:{finding.origin.column or 1}: ")
         style = _SEVERITIES[finding.severity]
@@ -187,7 +189,8 @@ def findings(found: Sequence[Finding]) -> Iterator[Line]:
         subject = "" if known else f"{visible(finding.subject)}: "
         yield ((f"      {subject}{visible(finding.detail)}", ""),)
         if finding.can_be_accepted:
-            yield ((f"      to accept it: {acceptance(finding)}", "dim"),)
+            where = visible(place(finding, tenant))
+            yield ((f"      to accept it, under `accept` in {where}: {acceptance(finding)}", "dim"),)
 
 
 def _quoted(finding: Finding) -> Iterator[Line]:
@@ -222,13 +225,6 @@ def rule(found: Rule) -> Iterator[Line]:
     if found.dated:
         yield ()
         yield (("A day that passes can bring it about. Then it is a warning for changes that do not touch it.", ""),)
-
-
-def acceptance(finding: Finding) -> str:
-    """The line for `accept` in control.yaml that lifts a finding, to be completed by a person."""
-    subject = visible(finding.subject)
-    up_to = f"up_to: {finding.number}, " if finding.number is not None else ""
-    return f'- {{finding: {finding.code}, subject: "{subject}", {up_to}reason: …, approved_by: …, expires: …}}'
 
 
 def checked(found: Checked) -> Iterator[Line]:
