@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 UNBORN = "0" * 40
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8", "LANGUAGE": ""}
-_ELSEWHERE = frozenset(
-    f"GIT_{name}" for name in "DIR WORK_TREE INDEX_FILE COMMON_DIR NAMESPACE PREFIX OBJECT_DIRECTORY".split()
-)
+_NAMES = ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "NAMESPACE", "PREFIX", "OBJECT_DIRECTORY")
+_ELSEWHERE = frozenset(f"GIT_{name}" for name in _NAMES)
 _Touch = tuple[str, str, str, str]
 _PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
