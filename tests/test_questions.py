@@ -591,4 +591,4 @@ def test_how_much_a_commit_takes_back_is_told(applied):
         }
     )
     assert ask(applied, "tom@northwind.example")["last_change"]["files"] == 2
-    assert "(all of that commit, 2 files)" in text(applied, "tom@northwind.example")
+    assert "all of that commit, 2 files" in text(applied, "tom@northwind.example")

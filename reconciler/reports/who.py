@@ -231,9 +231,9 @@ def _undo(change: Data) -> list[str]:
     """The command, and what it comes to besides; where there is none, why."""
     if change["undo"] is None:
         place = f"in {change['file']}:{change['line']}" if change["file"] and change["line"] else "where it stands"
-        return [f"by hand, {place}", "  (the estate began with that commit)"]
+        return [f"by hand, {place}", "  the estate began with that commit"]
     kept = change["action"] == "create" and change["brings_back"] == "partial"
     parts = ["what it made is retired, its mail kept" if kept else _BRINGS.get(change["brings_back"], "")]
     parts += [f"all of that commit, {change['files']} files"] if (change["files"] or 0) > 1 else []
     said = "; ".join(filter(None, parts))
-    return [f"{change['undo']}  ({said})" if said else str(change["undo"])]
+    return [str(change["undo"]), *([f"  {said}"] if said else [])]
