@@ -107,6 +107,7 @@ class Links(NamedTuple):
     accepted: frozenset[str] = frozenset()  # subjects of pointers it agrees to, its own and others'
     stops: tuple[tuple[str, tuple[str, ...], str], ...] = ()  # (a name, where its mail goes on to, how it is kept)
     domains: tuple[tuple[str, str | None], ...] = ()  # (a domain whose mail it takes, the one it is an alias of)
+    elsewhere: frozenset[str] = frozenset()  # its domains whose mail is not ours and goes somewhere
 
 
 class Unread(NamedTuple):

@@ -15,6 +15,7 @@ from reconciler.agency import UNKNOWN_DEFAULT, UNKNOWN_SERVER
 from reconciler.estate_rules import NO_SIGNER, NOT_ALONE, TWICE
 from reconciler.findings import Origin
 from reconciler.kinds import kinds, modules
+from reconciler.kinds.record import null_mx
 from reconciler.kinds.site import BAD_NAME, Baseline, Gone, Site
 from reconciler.model import Address, Scope
 from reconciler.people import gone_of
@@ -46,9 +47,10 @@ class TemplateError(Exception):
 class Compiled:
     """A tenant's desired state; `scopes` are the (provider, scope) pairs to read.
 
-    `ended` says of addresses why a part of them (or all) holds no more since a day is over; `absent` maps what must not
-    exist to its domain; `stale` are single values that must not stand in a record set. `observe` says until when a
-    domain's side is only shown, by (side, domain); `observe_gone` the same of domains that are declared no more.
+    `elsewhere` are the domains whose mail is not ours and goes somewhere. `ended` says of addresses why a part of them
+    (or all) holds no more since a day is over; `absent` maps what must not exist to its domain; `stale` are single
+    values that must not stand in a record set. `observe` says until when a domain's side is only shown, by (side,
+    domain); `observe_gone` the same of domains that are declared no more.
     """
 
     tenant: str
@@ -56,6 +58,7 @@ class Compiled:
     scopes: list[tuple[str, Scope]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     rules: Rules = field(default_factory=Rules)
+    elsewhere: set[str] = field(default_factory=set)
     ended: dict[Address, Ended] = field(default_factory=dict)
     absent: dict[Address, str] = field(default_factory=dict)
     stale: dict[Address, frozenset[str]] = field(default_factory=dict)
@@ -78,6 +81,8 @@ def compile_tenant(files: Files, agency: Agency, render: Render, people: People)
         for site in _site(files, stem, boxes, agency, render, today, found):
             _scopes(site, found)
             _expand(site, found)
+            if site.mail is None and not _parked(site, found):
+                found.elsewhere.add(site.domain)
             whole, stale = named_absent(site, found.state)
             found.absent |= dict.fromkeys([*whole, *stale], site.domain)
             found.stale |= stale
@@ -223,6 +228,12 @@ def _expand(site: Site, found: Compiled) -> None:
                 _clash(site, kind, resource, other)
                 _clash(site, kind, other, resource)
             found.state[resource.address] = resource
+
+
+def _parked(site: Site, found: Compiled) -> bool:
+    """Whether the domain's own MX says that it takes no mail."""
+    mx = None if site.dns is None else found.state.get(Address(site.dns, "record", f"MX/{site.domain}"))
+    return mx is not None and null_mx(mx.get("values"))
 
 
 def _clash(site: Site, kind: Kind, one: Resource, two: Resource) -> None:

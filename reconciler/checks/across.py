@@ -12,7 +12,7 @@ from reconciler import canonical, routes
 from reconciler.changes import Links
 from reconciler.checks.flow import CATCHES_OUT, CIRCLE, SHOWN, crosses, ends, outside, way_out
 from reconciler.checks.pointing import Places
-from reconciler.checks.routing import NOWHERE, pointed_at
+from reconciler.checks.routing import NOWHERE, leaving, pointed_at
 from reconciler.findings import Rule
 from reconciler.routes import Stop, Table
 
@@ -59,7 +59,7 @@ def links(files: Files, compiled: Compiled, domains: Mapping[str, str], today: s
     )
     mine = routes.table((address, resource.attributes) for address, resource in compiled.state.items())
     stops = tuple((name, *stop) for name, stop in mine.stops.items())
-    return Links(files.tenant, outward, accepted, stops, tuple(mine.domains.items()))
+    return Links(files.tenant, outward, accepted, stops, tuple(mine.domains.items()), frozenset(compiled.elsewhere))
 
 
 def check(
@@ -70,11 +70,16 @@ def check(
     `found` holds whom they lead to too; `inside` are the domains outside the estate that count as inside.
     """
     tables = {name: _table(one) for name, one in found.items()}
-    judged = routes.judge(routes.merged(tables.values()), outside(domains, inside))
+    elsewhere = frozenset().union(*(one.elsewhere for one in found.values()))
+    judged = routes.judge(routes.merged(tables.values()), outside(domains, inside, elsewhere))
     for mine in found.values():
         for name, target, origin in mine.outward:
             other = found[domains[canonical.domain_of(target)]]
-            yield from ((mine.tenant, finding) for finding in _word(mine, other, name, target, origin, tables))
+            for finding in _word(mine, other, name, target, origin):
+                yield mine.tenant, finding
+            if name in mine.accepted & other.accepted:
+                for finding in _arrival(other, name, target, origin, tables[other.tenant], domains, inside):
+                    yield mine.tenant, finding
         stops = tables[mine.tenant].stops
         places = {
             name: origin
@@ -85,10 +90,8 @@ def check(
             yield mine.tenant, finding
 
 
-def _word(
-    mine: Links, other: Links, name: str, target: str, origin: Origin, tables: Mapping[str, Table]
-) -> Iterator[Finding]:
-    """Whether both sides agree to a pointer, and whether the other one has what it points at."""
+def _word(mine: Links, other: Links, name: str, target: str, origin: Origin) -> Iterator[Finding]:
+    """Whether both sides agree to a pointer."""
     silent = [side.tenant for side in (mine, other) if name not in side.accepted]
     if silent:
         what = f"{target} belongs to the tenant {other.tenant}; not accepted by {' and '.join(silent)}."
@@ -96,7 +99,17 @@ def _word(
         return
     what = f"Accepted by {mine.tenant} and {other.tenant}. {target} is {other.tenant}'s."
     yield ACROSS.at(name, what, origin)._replace(severity="info")
-    answer = tables[other.tenant].answering(target)
+
+
+def _arrival(
+    other: Links, name: str, target: str, origin: Origin, table: Table, domains: Mapping[str, str],
+    inside: AbstractSet[str],
+) -> Iterator[Finding]:  # fmt: skip
+    """Whether the other side has what a pointer leads to; where its mail is not ours, whether it may leave."""
+    if canonical.domain_of(target) in other.elsewhere:
+        yield from leaving(name, target, origin, inside, domains)
+        return
+    answer = table.answering(target)
     if answer is None or answer[1] == "catch-all":
         yield NOWHERE.at(name, f"{other.tenant} does not declare {target}.", origin)
 

@@ -82,7 +82,7 @@ CATCHES_OUT = Rule(
 def check(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str, str]) -> Iterator[Finding]:
     """Every finding of this theme. `domains` says which tenant each domain of the estate belongs to."""
     mine = routes.table((address, resource.attributes) for address, resource in compiled.state.items())
-    judged = routes.judge(mine, outside(domains, agency.inside))
+    judged = routes.judge(mine, outside(domains, agency.inside, compiled.elsewhere))
     named = {a.name: r for a, r in compiled.state.items() if a.kind in {"mailbox", "alias"}} if judged.steps else {}
     where = Places(files)
     places = {name: where.redirect(named[name]) for name in judged.steps}
@@ -107,9 +107,9 @@ def _silent(compiled: Compiled) -> Iterator[Finding]:
             yield UNREAD.at(box.address.name, "None of its members can log in.", box.origin)
 
 
-def outside(domains: Mapping[str, str], inside: AbstractSet[str]) -> Callable[[str], bool]:
-    """Says whether a domain is nobody's here: neither in the estate nor in `inside`."""
-    return lambda host: host not in domains and host not in inside
+def outside(domains: Mapping[str, str], inside: AbstractSet[str], elsewhere: AbstractSet[str]) -> Callable[[str], bool]:
+    """Says whether a domain's mail is nobody's here: not in the estate, or among those whose mail goes elsewhere."""
+    return lambda host: (host not in domains or host in elsewhere) and host not in inside
 
 
 def ends(name: str, mine: Verdict, further: Sequence[Verdict], origin: Origin) -> Iterator[Finding]:

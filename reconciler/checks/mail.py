@@ -21,5 +21,6 @@ def check(
     """Every finding of these themes. `domains` says which tenant each domain of the estate belongs to."""
     yield from routing.check(files, compiled, agency, domains)
     yield from flow.check(files, compiled, agency, domains)
-    yield from exits.check(files, compiled, today, flow.outside(domains, agency.inside))
+    outside = flow.outside(domains, agency.inside, compiled.elsewhere)
+    yield from exits.check(files, compiled, today, outside)
     yield from role_addresses.check(compiled)

@@ -11,7 +11,8 @@ from reconciler.kinds import dkim_key
 from reconciler.model import Address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from reconciler.agency import Agency
     from reconciler.compile import Compiled
@@ -67,29 +68,25 @@ def check(files: Files, compiled: Compiled, agency: Agency, domains: Mapping[str
             yield from _twin(resource, answered.domains)
         members = resource.attributes.get("members", ())
         for target in pointed_at(resource):
-            holder = domains.get(canonical.domain_of(target))
-            if target not in answered and holder in {files.tenant, None}:
-                origin = places.target(resource, target)
-                yield from _astray(resource, target, agency, origin, answered.names if holder else None)
-            if target in members and target not in answered.logins and (target in answered or _away(target, agency)):
+            host = canonical.domain_of(target)
+            if target not in answered and (host not in domains or host in compiled.elsewhere):
+                place = places.target(resource, target)
+                yield from leaving(resource.address.name, target, place, agency.inside, domains)
+            elif target not in answered and domains[host] == files.tenant:
+                what = f"{target} is not declared in this tenant.{did_you_mean(target, answered.names)}"
+                yield NOWHERE.at(resource.address.name, what, places.target(resource, target))
+            if target in members and target not in answered.logins and (target in answered or host in agency.inside):
                 yield NO_READER.at(resource.address.name, f"{target} is none.", places.target(resource, target))
 
 
-def _away(target: str, agency: Agency) -> bool:
-    """Whether an address is of a domain that counts as inside, and has no login here all the same."""
-    return canonical.domain_of(target) in agency.inside
-
-
-def _astray(
-    resource: Resource, target: str, agency: Agency, origin: Origin, names: Iterable[str] | None
+def leaving(
+    name: str, target: str, origin: Origin, inside: AbstractSet[str], domains: Container[str]
 ) -> Iterator[Finding]:
-    """A target that this tenant does not answer for: `names` are its addresses where it holds the target's domain."""
-    name = resource.address.name
-    if names is not None:
-        what = f"{target} is not declared in this tenant.{did_you_mean(target, names)}"
-        yield NOWHERE.at(name, what, origin)
-    elif canonical.domain_of(target) not in agency.inside and origin.path[:1] not in _MAY_LEAVE:
-        yield OUTSIDE.at(name, f"{target} is neither in the estate nor in `inside`.", origin)
+    """A target whose mail is nobody's here, at `origin`: the domain is not in the estate, or its mail is not ours."""
+    host = canonical.domain_of(target)
+    if host not in inside and origin.path[:1] not in _MAY_LEAVE:
+        nobodys = f"the mail of {host} is not ours" if host in domains else "it is not in the estate"
+        yield OUTSIDE.at(name, f"{target}: {nobodys}, nor is it in `inside`.", origin)
 
 
 def pointed_at(resource: Resource) -> Iterable[str]:

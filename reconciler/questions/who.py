@@ -176,7 +176,8 @@ def _onward(view: View, thing: Resource) -> Iterator[Data]:
     if box and thing.attributes.get("keep_copy") is not False:
         yield _target(thing.address.name, "kept", {})
     for to in thing.attributes.get("copies_to" if box else "to") or ():
-        inside = canonical.domain_of(to) in view.domains or canonical.domain_of(to) in view.agency.inside
+        host = canonical.domain_of(to)
+        inside = (host in view.domains and host not in view.compiled.elsewhere) or host in view.agency.inside
         yield _target(to, "inside" if inside else "outside", thing.attributes)
 
 
