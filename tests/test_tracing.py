@@ -222,3 +222,17 @@ def test_mail_that_is_not_ours_is_said_to_be_so(tmp_path: Path) -> None:
     """`mail: null`: nothing here decides where its mail goes."""
     estate = make(tmp_path / "estate", northwind(), control("mail: null\n"), agency=AGENCY)
     assert traced(estate, "jane@northwind.example")["after"]["end"] == "no mail here"
+
+
+def test_a_parked_domain_reads_the_same_now_and_after(tmp_path: Path) -> None:
+    """`mail: null` was applied: its mail is not ours in either state, and "not applied" would be wrong."""
+    (names,) = dns("", "parked.example").values()
+    parked = {
+        "tenants/northwind/domains/parked.example.yaml": "domain: parked.example\nowner: jane\nmail: null\n",
+        "tenants/northwind/dns/parked.example.yaml": names,
+    }
+    estate = make(tmp_path / "estate", northwind(), parked).applied({})
+    found = traced(estate, "info@parked.example")
+    assert (found["now"]["end"], found["after"]["end"], found["changes"]) == ("no mail here", "no mail here", False)
+    said = estate.run("trace", "info@parked.example").out
+    assert (said.count("the mail of its domain is not ours"), "the same" in said) == (1, True)
