@@ -49,7 +49,7 @@ def who(request: Request, name: str) -> tuple[Data, list[str]]:
         found = meant(session, name)
         desk = _Desk(session, found.tenant)
         answer = {"address": desk.address, "domain": desk.domain, "person": desk.person}[found.kind](found)
-        head = {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold()}
+        head = {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold}
         data = {**head, "asked": name, **answer}
     read = answer["details"].get("tenants", ())[:SHOWN] if found.kind == "person" else [found.tenant]
     with differing(request._replace(tenants=tuple(read) or _NONE)) as differs:
@@ -75,7 +75,7 @@ def inventory(request: Request, domain: str) -> tuple[Data, list[Finding], list[
         parts = session.over_tenants(job)
         bad = [finding for _, found in parts for finding in found]
         tenants = [data for data, _ in parts if data is not None]
-        head = {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold()}
+        head = {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold}
         data = {**head, "tenants": tenants}
         names = session.names if domain else request.tenants
     with differing(request._replace(tenants=names)) as differs:
@@ -103,7 +103,7 @@ class _Desk:
         self.view = view(session, self._tenant)
         tip = session.tips.get(tenant)
         self._tips = session.vouched({tenant: tip}) if tip is not None else {}
-        self._unsigned, self._untold = tip is not None and not self._tips, tip is None and session.untold()
+        self._unsigned, self._untold = tip is not None and not self._tips, tip is None and session.untold
         found = session.ledgers.read({tenant: self._tips.get(tenant)})[tenant]
         self._ledger = Ledger(tenant) if isinstance(found, LedgerError) else found
         self._unread = found if isinstance(found, LedgerError) else None

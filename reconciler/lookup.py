@@ -41,7 +41,7 @@ def traced(request: Request, address: str) -> Traced:
         ledger = mail.ledger(now.tenant) if now.tenant else None
         applied = ledger.applied if ledger else None
         commit, day = session.estate.commit, session.today
-        told = applied is not None or not session.untold()
+        told = applied is not None or not session.untold
     answer = Traced(address, commit, day, after.tenant or now.tenant, applied, now, after, ledgers=told)
     read = {step.tenant for root in (now, after) for step in steps(root) if step.tenant}
     if not read:

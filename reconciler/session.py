@@ -135,6 +135,7 @@ class Session:
         """The refs of runs without the remote, in this clone alone."""
         return Refs(self.estate.repository, None, base=OFFLINE, signers=self.signers)
 
+    @cached_property
     def untold(self) -> bool:
         """Whether nobody brought a ledger into this clone yet, though another repository may keep some."""
         listed = self.estate.repository.attempt("for-each-ref", "--count=1", "--format=%(refname)", REFS)
