@@ -54,8 +54,8 @@ def who(answer: Data) -> Iterator[Line]:
     kind = _kind(details["was"] if "was" in details else answer["kind"])
     name = f"{answer['owner']['name']}, " if answer["kind"] == "person" and answer["owner"]["name"] else ""
     yield ((visible(answer["name"]), "bold"), (visible(f": {name}{kind}{of}{state}"), ""))
-    if answer["applied"] is False:
-        yield from _rows("not applied", ["what follows is what Git says: `reconciler plan` shows what becomes of it"])
+    if answer["applied"] is False and answer["kind"] != "removed":
+        yield from _rows("not applied", ["this is what Git says; `reconciler plan` shows what is to come"])
     if answer["via"]:
         yield from _rows("asked for", [f"{answer['asked'].strip()}, which it answers as {_AS[answer['via']]}"])
     parts = {"person": _person, "team": _person, "domain": _domain, "retired": _gone, "removed": _gone}
@@ -207,8 +207,8 @@ def _approval(said: Data) -> str:
 
 def _gone(details: Data) -> Iterator[Line]:
     was, kept = details["was_declared"], details["kept_until"]
-    live = "" if kept else "; that is not applied yet, and mail for it still arrives"
-    yield from _rows("not declared", [f"any more; it was in {was['file']}:{was['line']}{live}"])
+    live = [] if kept else ["  that is not applied yet: mail for it still arrives"]
+    yield from _rows("not declared", [f"any more; it was in {was['file']}:{was['line']}", *live])
     yield from _rows("kept until", [f"{kept} or later: declared again it is as it was"] if kept else [])
 
 
