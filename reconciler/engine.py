@@ -176,7 +176,7 @@ def _apart(session: Session, ready: Sequence[TenantPlan], results: dict[str, Ten
 
 def log(request: Request, limit: int) -> tuple[list[dict[str, Any]], LedgerError | None]:
     """The newest runs, and of which ledgers nothing is told. Raises InputError, LedgerError."""
-    with Session(request, fetch=True) as session:
+    with Session.asking(request, fetch=True) as session:
         return past.log(session, limit), _unsigned(session)
 
 
@@ -189,13 +189,13 @@ def _unsigned(session: Session) -> LedgerError | None:
 
 def history(request: Request, name: str) -> tuple[list[dict[str, Any]], LedgerError | None]:
     """Every change to a name, the newest first, and of which ledgers nothing is told. Raises as `log` does."""
-    with Session(request, fetch=True) as session:
+    with Session.asking(request, fetch=True) as session:
         return last_change.undone(session.estate.repository, past.history(session, name)), _unsigned(session)
 
 
 def roll_back(request: Request, target: str, branch: str) -> Rollback:
     """The revert of a run or a commit on a branch, and what it would do. Raises InputError, ReconcilerError."""
-    with Session(request, fetch=True) as session:
+    with Session.asking(request, fetch=True) as session:
         return rollback.make(session, target, branch, lambda commit: plan(request._replace(revision=commit)))
 
 

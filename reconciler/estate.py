@@ -75,7 +75,7 @@ class Estate:
 
     def has(self, tenant: str) -> bool:
         """Whether there is anything of a tenant."""
-        return bool(self.tree.under(f"tenants/{tenant}"))
+        return "/" not in tenant and bool(self.tree.under(f"tenants/{tenant}"))
 
     def _islink(self, path: str) -> bool:
         file = self.tree.get(path)

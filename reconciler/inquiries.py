@@ -36,7 +36,7 @@ _FILES = ("domain-templates", "reconciler.yaml")
 
 def codeowners(request: Request) -> tuple[str, list[Finding], list[str]]:
     """The CODEOWNERS file, who of those in its roles cannot be asked, what is not committed. Raises InputError."""
-    with differing(request) as differs, Session(request) as session:
+    with differing(request) as differs, Session.asking(request) as session:
         return *reviewers.made(session), differs()
 
 
@@ -45,7 +45,7 @@ def who(request: Request, name: str) -> tuple[Data, list[str]]:
 
     Raises ReconcilerError for unknown names.
     """
-    with Session(request) as session:
+    with Session.asking(request) as session:
         found = meant(session, name)
         desk = _Desk(session, found.tenant)
         answer = {"address": desk.address, "domain": desk.domain, "person": desk.person}[found.kind](found)
@@ -61,7 +61,7 @@ def inventory(request: Request, domain: str) -> tuple[Data, list[Finding], list[
 
     Raises ReconcilerError for an unknown name.
     """
-    with Session(request) as session:
+    with Session.asking(request) as session:
         asked = ""
         if domain:
             found = meant(session, domain)

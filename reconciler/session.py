@@ -83,8 +83,18 @@ class Session:
         names = {*asked} if request.tenants else {*self.estate.tenants, *known}
         self.names = tuple(sorted(self._changed(names)))
         origin = Origin("tenants", line=1, column=1)
-        unknown = [name for name in request.tenants if name not in self.names]
-        self.findings += [NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown]
+        unknown = dict.fromkeys(name for name in request.tenants if name not in asked)
+        self.unknown = [NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown]
+        self.findings += self.unknown
+
+    @classmethod
+    def asking(cls, request: Request, *, fetch: bool = False) -> Self:
+        """One for a question, which shows no findings: a tenant there is not stops it. Raises InputError."""
+        session = cls(request, fetch=fetch)
+        if session.unknown:
+            session.estate.close()
+            raise InputError(session.unknown)
+        return session
 
     def _remote(self) -> str | None:
         """Where the ledger is kept: what reconciler.yaml says, else `origin` where there is one."""
