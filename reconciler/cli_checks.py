@@ -45,8 +45,7 @@ def annotated(findings: Sequence[Finding], output: Output, request: Request) -> 
     from reconciler.history import Repository
     from reconciler.reports import annotations
 
-    prefix = Repository(request.root).git("rev-parse", "--show-prefix").decode().strip()
-    return annotations.text(output.format, findings, prefix)
+    return annotations.text(output.format, findings, Repository(request.root).prefix)
 
 
 @click.command()

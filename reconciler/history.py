@@ -84,6 +84,11 @@ class Repository:
         what = f"`{revision}` {'names no commit' if done.returncode else 'is a range'}."
         raise InputError([NO_COMMIT.at(revision, what, Origin(str(self.root)))])
 
+    @property
+    def prefix(self) -> str:
+        """The estate's folder as it is named from the repository's root (`clients/`, or "")."""
+        return self.git("rev-parse", "--show-prefix").decode(errors="surrogateescape").removesuffix("\n")
+
     def tree(self, commit: str | None) -> Tree:
         """Every file of the estate at a commit, or (None) in the working tree."""
         if commit is None:
@@ -163,7 +168,7 @@ class Repository:
 
         def answer() -> list[str]:
             found = process.communicate()[0].decode(errors="surrogateescape").split("\0")
-            prefix = self.git("rev-parse", "--show-prefix").decode().strip() if any(found) else ""
+            prefix = self.prefix if any(found) else ""
             return [entry[3:].removeprefix(prefix) for entry in found if entry]
 
         with self._start(*arguments, stderr=subprocess.DEVNULL) as process:

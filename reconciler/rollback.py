@@ -116,7 +116,7 @@ def _since(runs: Sequence[Data], undone: Sequence[Data]) -> Iterator[Data]:
 @contextmanager
 def _worktree(repository: Repository) -> Iterator[Path]:
     """The estate's folder in a work tree of its own, at HEAD."""
-    inside = repository.git("rev-parse", "--show-prefix").decode().strip()
+    inside = repository.prefix
     with tempfile.TemporaryDirectory(prefix="reconciler-") as folder:
         tree = Path(folder, "tree")
         repository.git("worktree", "add", "--quiet", "--detach", str(tree), "HEAD")

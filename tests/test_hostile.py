@@ -312,6 +312,34 @@ def test_a_folder_name_cannot_write_into_the_report(tmp_path):
     assert "<img" not in html
 
 
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_a_file_name_that_is_no_utf_8_is_one_finding(tmp_path, command):
+    """Every format tells it, and of the other tenants what there is to tell; SARIF names the bytes of the name."""
+    bad = "tenants/contoso/domains/x\udcff.yml"
+    theirs = mail({"jane": "{owner: nobody}"})
+    estate = make(tmp_path / "estate", contoso(), {**northwind(), **theirs})
+    estate.write({bad: "x\n"})
+    for form in ("text", "json", "github", "sarif"):
+        run = estate.run(command, "--format", form)
+        assert (run.code, run.err, "IN223" in run.out, "IN205" in run.out) == (1, "", True, True)
+        assert "udcff.yml" in run.out
+    (found,) = [one for one in run.json["runs"][0]["results"] if one["ruleId"] == "IN223"]
+    assert found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == bad.replace("\udcff", "%FF")
+    assert "\udcff" not in json.dumps(run.json, ensure_ascii=False)
+
+
+def test_an_estate_may_lie_in_a_folder_whose_name_is_no_utf_8(tmp_path):
+    """What differs in the working tree, and the paths of other programs, begin at the repository's root."""
+    estate = make(tmp_path / "repo" / "our\udcff", northwind())
+    (estate.root / ".git").rename(tmp_path / "repo" / ".git")
+    estate.commit()
+    estate.save(mail({"jane": "{owner: nobody}"}))
+    assert f"Not committed, so not part of this: {NORTHWIND}" in estate.run("validate").out
+    (found,) = estate.run("validate", "--worktree", "--format", "sarif").json["runs"][0]["results"]
+    assert found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == f"our%FF/{NORTHWIND}"
+    assert f"file=our\\udcff/{NORTHWIND}" in estate.run("validate", "--worktree", "--format", "github").out
+
+
 def test_the_file_for_the_answer_is_opened_before_the_work(tmp_path):
     """An answer that cannot be written is wrong usage, and nothing was applied."""
     estate = make(tmp_path / "estate", northwind())

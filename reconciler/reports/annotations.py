@@ -40,14 +40,15 @@ def _sarif(findings: Sequence[Finding], prefix: str) -> str:
 def _result(finding: Finding, index: int, prefix: str) -> dict[str, Any]:
     origin = finding.origin
     region = {"startLine": origin.line or 1, "startColumn": origin.column or 1}
-    place = {"artifactLocation": {"uri": quote(f"{prefix}{origin.file}")}, "region": region}
+    name = f"{prefix}{origin.file}".encode(errors="surrogateescape")  # the bytes that Git has for it
+    place = {"artifactLocation": {"uri": quote(name)}, "region": region}
     return {
         "ruleId": finding.code,
         "ruleIndex": index,
         "level": "warning" if finding.known and finding.severity == "error" else _LEVELS[finding.severity],
         "message": {"text": visible(f"{finding.subject}: {finding.detail}")},
         "locations": [{"physicalLocation": place}] if origin.file else [],
-        "partialFingerprints": {"codeAndSubject/v1": f"{finding.code}:{finding.subject}"},
+        "partialFingerprints": {"codeAndSubject/v1": visible(f"{finding.code}:{finding.subject}")},
         "baselineState": "unchanged" if finding.known else "new",
     }
 
