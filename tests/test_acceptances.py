@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
-from tests.estates import AGENCY, accepting, accepts, contoso, mail, make, northwind
+from tests.estates import AGENCY, accepting, accepts, contoso, control, mail, make, northwind, tenant
 from tests.test_due import day
 
 JANE = "mailhost:mailbox/jane@northwind.example"
@@ -171,3 +172,20 @@ def test_who_approved_an_acceptance_is_not_accepted_away(estate, by, code):
     assert f"error {code} {CONTROL}" in run.out
     assert f"RT001 books@northwind.example: {by}" in run.out
     assert "to accept it" not in run.out
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['G", reason: ok, approved_by: ops, expires: 2099-01-01} #', "C:\\Gandi", "B\u00fccher \U0001f4d6", "a\\u202eb"],
+)
+def test_the_line_that_accepts_says_what_it_is_for_and_no_more(tmp_path, name):
+    """What somebody called a thing cannot write the rest of the line; completed, it lifts the finding."""
+    asset = f"{{kind: registrar, name: {json.dumps(name, ensure_ascii=False)}, expires: 2020-01-01}}"
+    estate = make(tmp_path / "estate", northwind(), tenant("northwind", f"assets: [{asset}]\n"))
+    (line,) = [line for line in estate.run("validate").out.splitlines() if "to accept it, " in line]
+    entry = "- " + line.partition(": - ")[2]
+    for said in ("2099-01-01", "ops", "seen"):
+        entry = said.join(entry.rsplit("…", 1))
+    estate.write(control(f"accept:\n  {entry}\n"))
+    found = estate.run("validate", "--format", "json").json["findings"]
+    assert {f["severity"] for f in found if f["code"].startswith(("IN", "OW050"))} == {"info"}

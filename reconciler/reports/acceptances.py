@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,9 @@ _OWN = re.compile(r"tenants/([^/]+)/")
 
 def acceptance(finding: Finding) -> str:
     """The line that lifts a finding, to be completed by a person."""
-    subject = visible(finding.subject)
+    subject = visible(json.dumps(finding.subject, ensure_ascii=False))  # a string of YAML, and so are its escapes
     up_to = f"up_to: {finding.number}, " if finding.number is not None else ""
-    return f'- {{finding: {finding.code}, subject: "{subject}", {up_to}reason: …, approved_by: …, expires: …}}'
+    return f"- {{finding: {finding.code}, subject: {subject}, {up_to}reason: …, approved_by: …, expires: …}}"
 
 
 def place(finding: Finding, tenant: str | None = None) -> str:
