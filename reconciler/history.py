@@ -117,11 +117,6 @@ class Repository:
         """{name: content} of Git objects (`<id>` or `<commit>:<path>`); what is not there is left out."""
         return {name: content for name, _, content in self._found(names)}
 
-    def first(self, commits: Iterable[str]) -> set[str]:
-        """Those of some commits that have none before them: a revert would take the estate itself away."""
-        heads = {c: text.partition(b"\n\n")[0] for c, text in self.objects(sorted({*commits} - {""})).items()}
-        return {commit for commit, head in heads.items() if b"\nparent " not in head}
-
     def resolve(self, names: Sequence[str]) -> dict[str, str]:
         """{name: id} of the refs or revisions that lead to an object."""
         return {name: found for name, found, _ in self._found(names)}

@@ -139,16 +139,22 @@ def removed(repository: Repository, commit: str, origin: Origin) -> Data:
 
 def _undoing(repository: Repository, commit: str, how: str) -> Data:
     """The command that undoes a commit, and how many files it touched. The first one of all cannot be undone."""
-    if repository.first([commit]):
+    if _first(repository, [commit]):
         return {"undo": None, "files": None}
     touched = repository.attempt("diff-tree", "-r", "-m", "--first-parent", "--no-commit-id", "--name-only", commit)
     return {"undo": f"{how} {commit[:12]}", "files": len(touched.stdout.splitlines()) or None}
 
 
+def _first(repository: Repository, commits: Iterable[str]) -> set[str]:
+    """Those of some commits that have none before them: a revert would take the estate itself away."""
+    heads = {c: text.partition(b"\n\n")[0] for c, text in repository.objects(sorted({*commits} - {""})).items()}
+    return {commit for commit, head in heads.items() if b"\nparent " not in head}
+
+
 def undone(repository: Repository, changes: Sequence[Data]) -> list[Data]:
     """Changes as `history` tells them, each with the command that undoes it; None where nothing does."""
     commits = [change["origin"]["commit"] or change["applied"]["commit"] for change in changes]
-    begun = repository.first(commits)
+    begun = _first(repository, commits)
     made = [change["result"] in {"applied", "noted"} and change["revert"] for change in changes]
     undo = [f"git revert {c[:12]}" if of and c not in begun else None for c, of in zip(commits, made, strict=True)]
     return [{**change, "undo": command} for change, command in zip(changes, undo, strict=True)]

@@ -529,7 +529,7 @@ def test_a_batch_asks_as_often_as_a_read(lite: System, statements: list[str]) ->
     statements.clear()
     apply(provider, OURS, *(change(thing, thing.having(quota=5)) for thing in live))
     selects = [text for text in statements if text.startswith("SELECT")]
-    assert len(selects) == 1 + len(_postfixadmin.ROWS)
+    assert len(selects) == len(_postfixadmin.ROWS)  # which tables there are is asked once in a run
     assert len(statements) == len(selects) + 30 + len(["BEGIN", "COMMIT"])
 
 
@@ -796,6 +796,7 @@ def test_tables_without_transactions_are_read_and_never_written(servers: Callabl
     with closing(Sql(url)) as sql:
         sql(f"ALTER TABLE alias CONVERT TO CHARACTER SET latin1, ENGINE={storage}")
         sql("DROP TABLE quota2")
+        provider = postfix_dovecot.connect(NAME, {"database": url}, "/")  # another run
         with pytest.raises(Refused, match="ALTER TABLE alias ENGINE=InnoDB"):
             create(provider, OURS, [JANE])
         assert sql("SHOW TABLES LIKE 'quota2'") == []
