@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler import last_change, reviewers
+from reconciler import canonical, last_change, reviewers
 from reconciler.compile import Compiled
 from reconciler.documents import Document
 from reconciler.errors import InputError, LedgerError, ReconcilerError
@@ -114,8 +114,9 @@ class _Desk:
         retired = {
             a.name: a for a, e in self._ledger.entries.items() if a.kind in {"mailbox", "alias"} and not e.absent
         }
-        if (match is None or match[1] == "catch-all") and found.name in retired:
-            return self._gone(retired[found.name])
+        kept = next((n for n in (found.name, canonical.base_address(found.name)) if n in retired), None)
+        if kept is not None and (match is None or match[1] == "catch-all"):
+            return self._gone(retired[kept])
         if match is None:
             near = did_you_mean(found.name, self.view.named)
             past = "" if self._applied(found.name) is None else f" What it was: `reconciler history {found.name}`."

@@ -95,6 +95,8 @@ def in_files(history: Past, base: str | None, files: Sequence[str]) -> Data | No
     if (why := beyond(history, base)) is not None:
         return why
     found = history.repository.commits(base, history.head, files)
+    if found and base is None and _is_edge(history.repository, found[0][0]):
+        return unknown(SHALLOW)
     return _commit(history.repository, found[0][0], None) if found else None
 
 
@@ -169,6 +171,12 @@ def beyond(history: Past, base: str | None) -> Data | None:
     range_ = head if base is None else f"{base}..{head}"
     count = int(repository.git("rev-list", "--count", f"--max-count={far + 1}", range_))
     return unknown(f"unknown: more than {far} commits to look through") if count > far else None
+
+
+def _is_edge(repository: Repository, commit: str) -> bool:
+    """Whether a shallow clone ends with a commit: it looks as if it had written all that there is."""
+    known = repository.git("rev-list", "--parents", "--max-count=1", commit).split()
+    return len(known) == 1 and not _first(repository, [commit])
 
 
 def _is_shallow(repository: Repository) -> bool:

@@ -281,8 +281,9 @@ def test_a_shallow_clone_says_that_it_does_not_know(estate, tmp_path):
     """It would name whoever made its oldest commit."""
     estate.write({"README.md": "x"})
     estate.git("clone", "--quiet", "--depth=1", f"file://{estate.root}", str(tmp_path / "shallow"))
-    run = call("who", "jane@northwind.example", "--estate", tmp_path / "shallow")
-    assert (run.code, "last change   unknown: shallow clone" in run.out) == (0, True)
+    for name in ("jane@northwind.example", "northwind.example"):
+        run = call("who", name, "--estate", tmp_path / "shallow")
+        assert (run.code, "last change   unknown: shallow clone" in run.out) == (0, True)
 
 
 def test_a_long_way_back_is_not_gone(estate, monkeypatch):
@@ -377,6 +378,7 @@ def test_a_retired_mailbox_is_still_known(applied):
     assert (data["kind"], data["owner"]["id"], data["last_change"]["action"]) == ("retired", "tom", "retire")
     assert data["last_change"]["commit"] == gone
     assert "kept until" in text(applied, "tom@northwind.example")
+    assert ask(applied, "tom+shop@northwind.example")["name"] == "tom@northwind.example"
 
 
 def test_a_domain_tells_whom_it_depends_on(applied):
@@ -592,3 +594,27 @@ def test_how_much_a_commit_takes_back_is_told(applied):
     )
     assert ask(applied, "tom@northwind.example")["last_change"]["files"] == 2
     assert "all of that commit, 2 files" in text(applied, "tom@northwind.example")
+
+
+def test_what_comes_by_another_form_is_seen(applied):
+    """An alias that names a box by its twin's domain or by a plus address sends it mail all the same."""
+    said = "domain: northwind.test\nowner: jane\nalias_of: northwind.example\n"
+    twin = {"tenants/northwind/domains/northwind.test.yaml": said}
+    estate = applied
+    by("Tom Poe", estate, NORTHWIND, "  info: [desk]\n", "  info: [tom@northwind.test]\n  shop: [tom+shop]\n")
+    estate.write(twin)
+    found = {said["address"] for said in ask(estate, "tom@northwind.example")["details"]["mail_from"]}
+    assert {"info@northwind.example", "shop@northwind.example"} <= found
+
+
+def test_an_alias_domain_shows_through_what_it_could_be_taken_over(applied):
+    """The addresses of its original answer there too: none of them is none."""
+    said = "domain: northwind.test\nowner: jane\nalias_of: northwind.example\n"
+    applied.write({"tenants/northwind/domains/northwind.test.yaml": said})
+    (tenant_,) = applied.run("inventory", "northwind.test", "--format", "json").json["tenants"]
+    (domain,) = tenant_["domains"]
+    admins = {one["address"] for one in domain["reset_surface"]["admin_addresses"]["value"]}
+    assert "abuse@northwind.example" in admins
+    assert [one["address"] for one in domain["reset_surface"]["forwards"]["value"]] == ["jane@northwind.example"]
+    assert domain["reset_surface"]["catch_all"]["value"] == []
+    assert "alias of northwind.example: the addresses below" in applied.run("inventory", "northwind.test").out

@@ -42,7 +42,9 @@ class _Domain:
     def __init__(self, view: View, domain: str, known: Known, things: Sequence[Resource]) -> None:
         self.view, self.domain, self.known = view, domain, known
         self.things = things
-        self.mail = [thing for thing in things if thing.address.kind in {"mailbox", "alias"}]
+        original = view.twins.get(domain, domain)  # of an alias domain: whose addresses answer here too
+        named = [thing for thing in view.named.values() if thing.domain == original]
+        self.mail = [t for t in named if original == domain or not t.address.name.startswith("@")]  # but no catch-all
         self.assets = list(view.assets_of(domain))
 
     def told(self) -> Data:
@@ -108,7 +110,7 @@ class _Domain:
     def _mailboxes(self) -> Data:
         if not self._is_ours("mail"):
             return _unknown()
-        boxes = self._of_kind("mailbox")
+        boxes = [thing for thing in self.mail if thing.address.kind == "mailbox"]
         told = [
             {"address": box.address.name, "kind": kind_of(box), "owner": box.attributes.get("owner"),
              "state": box.attributes.get("state")}

@@ -189,7 +189,8 @@ def _pointing(view: View, address: str) -> Iterator[Data]:
     """What of this tenant sends mail there: aliases, forwards, the catch-all, copies of other boxes, twins."""
     for name, thing in sorted(view.named.items()):
         targets = thing.attributes.get("to" if thing.address.kind == "alias" else "copies_to") or ()
-        if name != address and address in {canonical.base_address(to) for to in targets}:
+        answering = (matching(view, to) for to in targets)
+        if name != address and any(found is not None and found[0] == address for found in answering):
             yield {"address": name, "kind": kind_of(thing), "declared": view.place(thing.origin)}
     local, _, host = address.rpartition("@")
     for name, twin in sorted(view.twins.items()):

@@ -39,6 +39,8 @@ def _domain(tenant: Data, domain: Data, *, first: bool) -> Iterator[Line]:
         yield ()
     name = f"{tenant['name']} ({tenant['id']})" if tenant["name"] else tenant["id"]
     yield ((visible(domain["domain"]), "bold"), (visible(f"  {name}"), ""))
+    if twin := domain["objects"]["domains"]["value"][0]["alias_of"]:
+        yield ((visible(f"  alias of {twin}: the addresses below are those, and answer here too"), ""),)
     for key, title in (("reset_surface", "through which it could be taken over"), ("objects", "what there is")):
         yield ((f"  {title}", "bold"),)
         for item, said in domain[key].items():
@@ -98,8 +100,7 @@ def _mfa(value: Sequence[Data]) -> Iterator[str]:
 def _domains(value: Sequence[Data]) -> Iterator[str]:
     for one in value:
         owner = one["owner"]
-        twin = f", alias of {one['alias_of']}" if one["alias_of"] else ""
-        yield f"owned by {owner['name'] or owner['id'] if owner else 'nobody who is named'}{twin}"
+        yield f"owned by {owner['name'] or owner['id'] if owner else 'nobody who is named'}"
 
 
 def _boxes(value: Sequence[Data]) -> Iterator[str]:
