@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.changes import Change, Intent
 from reconciler.compact import compact
+from reconciler.entries import encoded, read, values, written
 from reconciler.errors import LedgerError
 from reconciler.kinds import kinds, named
-from reconciler.model import Address, Computed, Entry, Resource, Scope, Value
+from reconciler.model import Address, Entry, Resource, Scope
+from reconciler.shapes import plain, shape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +33,17 @@ FORMAT, INTENT_FORMAT = "reconciler.ledger/1", "reconciler.intent/1"
 REFS, OFFLINE = "refs/reconciler/tenants/", "refs/reconciler/offline/"
 FILE, INTENT, RUN = "ledger.jsonl", "intent.json", "run.json"
 HOLDER = ("host", "boot", "namespace", "pid", "started", "ci")  # what an intent says of the process that holds it
+_is_intent = shape(
+    {
+        **dict.fromkeys(("run", "began", "commit", "digest"), plain),
+        "actor": str,
+        "holder": {**dict.fromkeys(HOLDER, str), "pid": int},
+        "lease": lambda value: type(value) in {int, float} and 0 <= value < 1e9,  # seconds
+        "unlocked": (None, str),
+        "no_remote?": (None, str),
+        "changes": [{"address": str, "claim": {"domain": str, "was?": str}}],
+    }
+)
 _MOVES = 50  # of a ledger that are looked at for what was applied before
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -119,7 +132,7 @@ def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[st
         address = Address.parse(data.pop("address"))
         if address.kind not in kinds():
             raise LedgerError(f"{REFS}{tenant} holds a {address.kind!r}, which this version does not know")
-        entries[address] = _entry(data)
+        entries[address] = read(address.kind, data)
     identities, renamed = header.get("identities", {}), header.get("renamed", {})
     if not all(isinstance(text, str) for text in (*identities.values(), *renamed.values())):
         raise LedgerError(f"{REFS}{tenant} holds an identity or a name that is none")
@@ -128,17 +141,10 @@ def _ledger(tenant: str, tip: str, header: Mapping[str, Any], lines: Iterable[st
 
 
 def _scopes(data: Iterable[Any]) -> tuple[tuple[str, Scope], ...]:
-    return tuple((provider, Scope(domain, zone)) for provider, domain, zone in data)
-
-
-def _entry(data: dict[str, Any]) -> Entry:
-    for part in ("said", "seen", "before"):
-        if part in data:
-            values = data[part]
-            for name, value in values.items():
-                if isinstance(value, (list, dict)):
-                    values[name] = _decode(value)
-    return Entry(**data)
+    found = tuple((provider, Scope(domain, zone)) for provider, domain, zone in data)
+    if not all(isinstance(text, str) for name, scope in found for text in (name, scope.domain, scope.zone)):
+        raise ValueError("a scope is made of something else than text")
+    return found
 
 
 def as_intent(tenant: str, data: Mapping[str, Any]) -> Intent:
@@ -147,6 +153,8 @@ def as_intent(tenant: str, data: Mapping[str, Any]) -> Intent:
         raise LedgerError(
             f"{REFS}{tenant} holds an intent of format {data['format']!r}, which this version does not read"
         )
+    if not _is_intent(data):
+        raise LedgerError(f"{REFS}{tenant} holds an intent that lacks a part, or has another in its place")
     claims = tuple(_claim(tenant, change["address"], change["claim"]) for change in data["changes"])
     return Intent(
         data["run"], data["began"], data["actor"], data["commit"], data["digest"],
@@ -158,7 +166,7 @@ def as_intent(tenant: str, data: Mapping[str, Any]) -> Intent:
 def _claim(tenant: str, name: str, data: Mapping[str, Any]) -> Change:
     address, domain = Address.parse(name), data["domain"]
     before, after = (_resource(address, data[side], domain) for side in ("before", "after"))
-    entry = None if data["entry"] is None else _entry(data["entry"])
+    entry = None if data["entry"] is None else read(address.kind, data["entry"])
     was = Address.parse(data["was"]) if "was" in data else None
     return Change(named(address.kind), address, tenant, domain, None, before, None, after, entry, was=was)
 
@@ -169,15 +177,13 @@ def claim(change: Change) -> dict[str, Any]:
     return {
         "domain": change.domain,
         **({} if change.was is None else {"was": str(change.was)}),
-        **{name: None if side is None else _encoded(side.attributes) for name, side in sides.items()},
-        "entry": None if change.entry is None else _values(change.entry),
+        **{name: None if side is None else encoded(side.attributes) for name, side in sides.items()},
+        "entry": None if change.entry is None else written(change.entry),
     }
 
 
-def _resource(address: Address, values: Mapping[str, Any] | None, domain: str) -> Resource | None:
-    if values is None:
-        return None
-    return Resource(address, {name: _decode(value) for name, value in values.items()}, domain)
+def _resource(address: Address, said: Any, domain: str) -> Resource | None:
+    return None if said is None else Resource(address, values(address.kind, said), domain)
 
 
 def advanced(ledger: Ledger, record: Record, commit: str) -> Ledger:
@@ -214,35 +220,6 @@ def text(ledger: Ledger) -> bytes:
         header["renamed"] = dict(sorted(ledger.renamed.items()))
     lines = [
         header,
-        *({"address": str(address), **_values(entry)} for address, entry in sorted(ledger.entries.items())),
+        *({"address": str(address), **written(entry)} for address, entry in sorted(ledger.entries.items())),
     ]
     return b"".join(map(compact, lines))
-
-
-_PLAIN = tuple(enumerate(Entry._fields))[Entry._fields.index("keep") :]  # what follows are single values
-_EMPTY = Entry(said={}, domain="")
-
-
-def _values(entry: Entry) -> dict[str, Any]:
-    """Only what differs from an empty entry: a line stays short enough to be read in a diff."""
-    line: dict[str, Any] = {"said": _encoded(entry.said), "domain": entry.domain}
-    line |= {name: _encoded(values) for name, values in (("seen", entry.seen), ("before", entry.before)) if values}
-    return line | {name: entry[index] for index, name in _PLAIN if entry[index] != _EMPTY[index]}
-
-
-def _encoded(values: Mapping[str, Value]) -> dict[str, Any]:
-    return {name: _encode(value) for name, value in values.items()}
-
-
-def _encode(value: Value) -> Any:
-    if isinstance(value, Computed):
-        return {"of": str(value.address), "attribute": value.attribute}
-    return [_encode(item) for item in value] if isinstance(value, tuple) else value
-
-
-def _decode(value: Any) -> Value:
-    if isinstance(value, list):
-        return tuple(_decode(item) for item in value)
-    if isinstance(value, dict) and value.keys() == {"of", "attribute"}:
-        return Computed(Address.parse(value["of"]), value["attribute"])
-    return value

@@ -107,7 +107,8 @@ class Attribute(NamedTuple):
     are *optional*: compared while Git mentions them. `local` rows are known to Git alone (owner, reason) and are
     never written or compared live. `computed` rows come from the provider (a public key). `normal` brings a value
     into canonical form, `elements` says whether it is compared element by element; both are given the name of
-    the resource, because a record's type is part of its name.
+    the resource, because a record's type is part of its name. `types` are those that a value can have besides None,
+    which an optional one may be; a ledger that holds another is not read.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Attribute(NamedTuple):
     immutable: bool = False
     sensitive: Callable[[str], bool] = _never  # drift of it is of high risk: it gives or moves access to mail
     elements: Callable[[str], Elements | None] = _whole
+    types: tuple[type, ...] = (str,)
 
     @property
     def governed(self) -> bool:

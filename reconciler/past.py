@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical, journal
 from reconciler.errors import LedgerError
-from reconciler.ledger import INTENT, INTENT_FORMAT, RUN, Ledger
+from reconciler.ledger import RUN, Ledger
 from reconciler.review import sha256, tenant_digest
+from reconciler.runs import parsed, runs
 from reconciler.swap import Commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from reconciler.changes import TenantPlan
     from reconciler.history import Repository
@@ -21,72 +22,8 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 _PATIENCE = 1.0  # seconds between two looks at a lock
-_CHUNK = 400  # runs read at once
 _APPLIED = ("tenant", "run", "actor", "began", "ended", "commit", "digest", "version", "no_remote")
-_CHANGE = {"address", "action", "fields", "origin", "revert"}
 _HEAD = ("run", "actor", "began", "commit", "version", "no_remote")
-
-
-def runs(repository: Repository, tips: Iterable[str]) -> Iterator[Data]:
-    """What each run did in each tenant (`run.json`) as of some ledgers' tips, newest first.
-
-    A run that was killed has only its intent: what became of it is what the run after it saw.
-    Raises LedgerError for what cannot be read.
-    """
-    listing = repository.git("rev-list", "--date-order", "--stdin", stdin="".join(f"{tip}\n" for tip in tips).encode())
-    told = set[tuple[str, str]]()
-    seen: dict[tuple[str, str], Data] = {}
-    for name, content in _files(repository, listing.decode().split()):
-        run = _parsed(name, content)
-        key = (run["tenant"], run["run"])
-        if run["settled"] is not None:
-            seen[run["tenant"], run["settled"]["run"]] = run["settled"]
-        if key not in told:  # a sign of life has its intent once more
-            yield run if "ended" in run else _killed(run, seen.get(key))
-        told.add(key)
-
-
-def _files(repository: Repository, commits: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Of each commit the outcome, or else the intent."""
-    for start in range(0, len(commits), _CHUNK):
-        both = [(f"{c}:{RUN}", f"{c}:{INTENT}") for c in commits[start : start + _CHUNK]]
-        found = repository.objects([name for pair in both for name in pair])
-        yield from (
-            (name, found[name]) for name in (next(filter(found.__contains__, pair), "") for pair in both) if name
-        )
-
-
-def _parsed(name: str, content: bytes) -> Data:
-    try:
-        data: Data = json.loads(content)
-        data.setdefault("no_remote", None)  # an older run does not say it
-        whole = all(change.keys() >= _CHANGE for change in data["changes"])
-        if not whole or not data.keys() >= {"tenant", "settled", "digest", *_HEAD}:
-            raise LedgerError(f"{name} lacks a part")
-        if data["format"] not in {journal.RUN_FORMAT, INTENT_FORMAT}:
-            raise LedgerError(f"{name} is of format {data['format']!r}, which this version does not read")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LedgerError(f"{name} cannot be read ({error})") from None
-    return data
-
-
-def _killed(intent: Data, seen: Data | None) -> Data:
-    """The run of an intent without outcome; `seen` is what a later look came to, None where nobody looked yet."""
-    changes = [
-        {
-            **{key: value for key, value in change.items() if key != "claim"},
-            "result": _verdict(change, seen),
-            "error": None,
-        }
-        for change in intent["changes"]
-    ]
-    return {**intent, "ended": None, "result": "unfinished", "changes": changes, "steps": []}
-
-
-def _verdict(change: Data, seen: Data | None) -> str:
-    if seen is None or change["address"] in seen["unclear"]:
-        return "not known"
-    return "applied" if change["address"] in seen["made"] else "not applied"
 
 
 def resumed(repository: Repository, tenants: Sequence[TenantPlan]) -> str:
@@ -98,8 +35,11 @@ def resumed(repository: Repository, tenants: Sequence[TenantPlan]) -> str:
     if not begun:
         return ""
     done = {f"{plan.tip}:{RUN}": plan.tenant for plan in tenants if plan.tip and not plan.changes}
-    said = [(done[name], _parsed(name, content)) for name, content in repository.objects(list(done)).items()]
-    finished = {tenant: run["digest"] for tenant, run in said if run["run"] in begun}
+    finished = {}
+    for name, content in repository.objects(list(done)).items():
+        with suppress(LedgerError):  # whose it is was not applying this plan
+            if (run := parsed(name, content))["run"] in begun:
+                finished[done[name]] = run["digest"]
     return sha256([[p.tenant, p.unfinished.digest if p.unfinished else finished.get(p.tenant, tenant_digest(p))]
                    for p in tenants])  # fmt: skip
 

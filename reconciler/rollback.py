@@ -15,11 +15,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler import journal, past
+from reconciler import journal
 from reconciler.agency import FILE
 from reconciler.errors import ReconcilerError
 from reconciler.findings import OF_THE_AGENCY
 from reconciler.results import Rollback
+from reconciler.runs import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,10 +37,10 @@ _DAYS = 14  # for how long the acceptances of a rollback hold
 def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]) -> Rollback:
     """The revert of a run or a commit, committed on `branch`. Raises ReconcilerError; then nothing is left of it."""
     repository = session.estate.repository
-    runs = list(past.runs(repository, session.told()))
-    named = [run for run in runs if run["run"] == target]
+    done = list(runs(repository, session.told()))
+    named = [run for run in done if run["run"] == target]
     commits = _of_run(repository, named) if named else [repository.commit(target)]
-    undone = [change for run in runs for change in _changes(run) if run in named or _from(change, commits)]
+    undone = [change for run in done for change in _changes(run) if run in named or _from(change, commits)]
     if repository.refs(f"refs/heads/{branch}"):
         raise ReconcilerError(f"there is a branch {branch} already; name another one with --branch")
     with _worktree(repository) as folder:
@@ -52,7 +53,7 @@ def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]
             made = _head(repository, folder)
         planned = plan(made)
     repository.git("branch", "--no-track", branch, made)
-    return Rollback(target, branch, made, tuple(commits), tuple(undone), tuple(_since(runs, undone)), accepted, planned)
+    return Rollback(target, branch, made, tuple(commits), tuple(undone), tuple(_since(done, undone)), accepted, planned)
 
 
 def naming(repository: Repository, commit: str, plans: Sequence[TenantPlan]) -> list[TenantPlan]:
@@ -99,11 +100,11 @@ def _of_run(repository: Repository, named: Sequence[Data]) -> list[str]:
     return ordered
 
 
-def _since(runs: Sequence[Data], undone: Sequence[Data]) -> Iterator[Data]:
+def _since(done: Sequence[Data], undone: Sequence[Data]) -> Iterator[Data]:
     """What later runs changed of the same things: the newest first."""
     ended = {change["address"]: change["applied"]["ended"] for change in undone}
     mine = {change["applied"]["run"] for change in undone}
-    for run in runs:
+    for run in done:
         for change in _changes(run):
             then = ended.get(change["address"])
             if then is not None and run["run"] not in mine and run["ended"] >= then:

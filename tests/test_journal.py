@@ -250,6 +250,10 @@ def history_of(estate, name):
         lambda said: {**said, "holder": "nobody"}, lambda said: {**said, "holder": {}},
         lambda said: {**said, "lease": "long"}, lambda said: {**said, "scopes": [1]},
         lambda said: {**said, "changes": [{"address": "mailhost:nothing/x", "claim": {}}]},
+        lambda said: {**said, "run": {}}, lambda said: {**said, "actor": 5}, lambda said: {**said, "commit": ["--all"]},
+        lambda said: {**said, "holder": {**said["holder"], "pid": "../.."}}, lambda said: {**said, "began": "\x1b[2J"},
+        lambda said: claiming(said, domain=["x"]), lambda said: claiming(said, after={"to": 5}),
+        lambda said: claiming(said, before={"to": [["x"]]}), lambda said: claiming(said, entry={"said": {"to": 5}}),
     ],
 )  # fmt: skip
 def test_an_intent_that_cannot_be_read_stops_its_tenant(estate, broken):
@@ -261,8 +265,51 @@ def test_an_intent_that_cannot_be_read_stops_its_tenant(estate, broken):
     assert {estate.run("log").code, estate.run("history", "northwind").code} <= {0, 1}
 
 
+def claiming(said, **parts):
+    """The intent with something else in its claim of an alias."""
+    changes = [
+        {**change, "claim": {**change["claim"], **parts}} if ":alias/" in change["address"] else change
+        for change in said["changes"]
+    ]
+    return {**said, "changes": changes}
+
+
+BROKEN = {
+    "a run": {"run": {"a": "b"}}, "an actor": {"actor": None}, "a beginning": {"began": [None]},
+    "an end": {"ended": {}}, "an escape": {"run": "\x1b[2J"}, "a reason": {"no_remote": {}},
+    "what it settled": {"settled": {}},
+    "what was settled": {"settled": {"run": "x", "made": [5], "unclear": []}}, "a result": {"result": {"a": 5}},
+    "no change": {"changes": [5]}, "no steps": {"steps": "x"}, "a step": {"steps": [{"address": "x"}]},
+}  # fmt: skip
+CHANGED = {
+    "address": 5, "action": {}, "was": [], "fields": {"to": {"from": 5}}, "origin": {"file": "x"}, "revert": "some",
+    "error": 1.5, "result": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", [*BROKEN, *CHANGED])
+def test_a_run_that_cannot_be_read_is_said(estate, broken):
+    """The same of an outcome: what looks back says that it cannot be read, a plan needs none of it."""
+    estate.applied({})
+    said = json.loads(estate.git("show", f"{REF}:run.json"))
+    if broken in BROKEN:
+        said |= BROKEN[broken]
+    else:
+        said["changes"][0] |= {broken: CHANGED[broken]}
+    put(estate, **{"run.json": json.dumps(said).encode()})
+    for command in (["log"], ["history", "northwind.example"], ["history", "northwind"]):
+        run = estate.run(*command)
+        assert (run.code, "run.json" in run.err) == (1, True)
+    assert "last change   unknown: " in estate.run("who", "jane@northwind.example").out
+    assert estate.one()["findings"] == []
+
+
 def put_intent(estate, content):
-    blobs = {"intent.json": content, "ledger.jsonl": estate.git("show", f"{REF}:ledger.jsonl").encode() + b"\n"}
+    put(estate, **{"intent.json": content})
+
+
+def put(estate, **files):
+    blobs = {**files, "ledger.jsonl": estate.git("show", f"{REF}:ledger.jsonl").encode() + b"\n"}
     lines = "".join(
         f"100644 blob {estate._object('hash-object', '-w', '--stdin', text=text)}\t{name}\n"
         for name, text in blobs.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import os
 
@@ -9,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler import entries
 from reconciler import ledger as ledgers
+from reconciler.kinds import kinds
 from reconciler.model import Address, Entry
 from tests.estates import BOXES, Estate, codes, contoso, dns, mail, make, northwind, summary
 
@@ -152,6 +156,93 @@ def test_a_ledger_that_cannot_be_read_stops_its_tenant(estate, text):
     done = estate.apply()
     assert (done.code, [found["result"] for found in done.json["tenants"]]) == (1, ["applied", "refused"])
     assert (estate.git("rev-parse", REF), estate.sql("SELECT * FROM alias")) == (tip, row)
+
+
+BOX = "mailhost:mailbox/tom@northwind.example"
+ALIAS = "mailhost:alias/info@northwind.example"
+MX = "zones:record/MX/northwind.example"
+
+
+def forged(estate, address, **parts):
+    """Northwind's ledger with other parts in one of its lines."""
+    header, found = lines(estate)
+    found[address] |= parts
+    estate.put_ledger("".join(f"{json.dumps(line)}\n" for line in (header, *found.values())).encode())
+
+
+def said(estate, address, **values):
+    """What Git said of a thing by the ledger, with other values."""
+    return {**lines(estate)[1][address]["said"], **values}
+
+
+@pytest.mark.parametrize(
+    ("address", "attribute", "value"),
+    [
+        (BOX, "members", ["x"]), (BOX, "members", {"x": 5}), (BOX, "members", {"of": BOX, "attribute": 5}),
+        (BOX, "owner", ["a"]), (BOX, "login", 1), (BOX, "state", None), (BOX, "quota", 1.5), (BOX, "nothing", "x"),
+        (BOX, "copies_to", [5]), (ALIAS, "to", 5), (ALIAS, "to", "x"),
+        (ALIAS, "to", [{"of": BOX, "attribute": "name"}]), (MX, "values", [["x"]]), (MX, "ttl", "long"),
+        (MX, "values", [{"of": "x", "attribute": "public"}]),
+    ],
+)  # fmt: skip
+def test_a_value_that_no_attribute_can_have_stops_its_tenant(estate, address, attribute, value):
+    """Whoever can push a ledger stops its own tenant by it, with PL301, and nobody else's plan, trace or answer."""
+    estate.applied({})
+    forged(estate, address, said=said(estate, address, **{attribute: value}))
+    stops_alone(estate)
+
+
+def stops_alone(estate):
+    """Its own tenant has a finding; the neighbour is planned, and every question has an answer."""
+    estate.write(mail({"jane": "{owner: jane, quota: 1 GiB}"}, "", "contoso.example"))
+    run = estate.run("plan", "--format", "json")
+    theirs, ours = run.json["tenants"]
+    assert (run.code, codes(ours["findings"]), ours["changes"]) == (1, {"PL301"}, [])
+    assert summary(theirs["changes"]) == {("update", "jane@contoso.example")}
+    trace = estate.run("trace", "info@northwind.example")
+    assert (trace.code, "unknown: its files or its ledger cannot be used" in trace.out) == (1, True)
+    who = estate.run("who", "tom@northwind.example")
+    assert (who.code, "unknown: refs/reconciler/tenants/northwind cannot be read" in who.out) == (0, True)
+    assert estate.run("inventory").code == 0
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"said": {}}, {"said": []}, {"said": {"owner": "jane"}}, {"seen": {"to": 5}}, {"before": "x"}, {"domain": 5},
+        {"keep": "x"}, {"retired": "soon", "keep": 1}, {"retired": "2020-01-01"},
+        {"retired": "2020-01-01", "keep": -10**9}, {"absent": 1}, {"commit": "--all"}, {"commit": 5}, {"file": None},
+        {"line": "x"}, {"nothing": 5},
+    ],
+)  # fmt: skip
+def test_a_part_of_a_line_that_is_none_stops_its_tenant(estate, parts):
+    """The same of whatever else a line holds; what Git must have said is there, but for what must not exist."""
+    estate.applied({})
+    forged(estate, ALIAS, **parts)
+    stops_alone(estate)
+
+
+def test_what_is_read_is_of_the_types_that_its_kind_has():
+    """Any JSON in the place of any attribute of any kind: it is refused, or it is what the table says."""
+    texts = (
+        ("x", ""),
+        (["x"], []),
+        (5, 10**30, 1.5, True, None),
+        ({"x": "y"}, {}, {"x": 5}, [5], [None], [["x"]], {"of": 5}),
+    )
+    for kind in kinds().values():
+        needed = {row.name: [] if tuple in row.types else 5 if int in row.types else "x" for row in kind.attributes}
+        needed = {row.name: needed[row.name] for row in kind.attributes if row.required}
+        for row in kind.attributes:
+            for value in (value for some in texts for value in some):
+                data = {"said": {**needed, row.name: copy.deepcopy(value)}, "domain": "northwind.example"}
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                    found = entries.read(kind.name, data).said[row.name]
+                    assert type(found) in row.types or (
+                        found is None and not (row.governed and row.default is not None)
+                    )
+                    parts = found if isinstance(found, tuple) else found.values() if isinstance(found, dict) else ()
+                    assert {type(part) for part in parts} <= {str}
 
 
 def test_a_ref_without_a_ledger_stops_its_tenant(estate):

@@ -28,7 +28,7 @@ SHELL = (
     {"rollout"},
     {"last_change"},
     {"asked", "drafts", "known", "lookup", "past", "quoting", "reviewers", "widened", "reach", "removed"},
-    {"crossing", "handover", "naming"},
+    {"crossing", "handover", "naming", "runs"},
     {"session"},
     {"estate", "request", "runner", "spread", "starter"},
     {"seen"},
@@ -36,7 +36,7 @@ SHELL = (
     {"following", "swap"},
     {"signing", "tables"},
     {"schema", "templates", "ledger", "facts", "providers", "forges", "suffixes"},
-    {"compact", "documents", "history", "holders"},
+    {"compact", "documents", "entries", "history", "holders"},
     {"reviewed", "tree"},
 )
 CORE = (
@@ -56,7 +56,7 @@ CORE = (
     {"effects"},
     {"changes"},
     {"answers", "model", "canonical", "tags", "verdicts"},
-    {"errors", "estate_rules", "faults", "forms"},
+    {"errors", "estate_rules", "faults", "forms", "shapes"},
     {"findings"},
     {"__init__"},
 )

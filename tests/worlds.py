@@ -246,7 +246,7 @@ def intent(plan: TenantPlan) -> bytes:
     """What a run says before its first write, as the journal has it."""
     said = dict.fromkeys(("run", "began", "actor", "commit", "digest", "unlocked"), "")
     changes = [{"address": str(change.address), "claim": ledger.claim(change)} for change in plan.changes]
-    whole = {"holder": dict.fromkeys(ledger.HOLDER, ""), "lease": 1, "scopes": ledger.listed(plan.scopes)}
+    whole = {"holder": {**dict.fromkeys(ledger.HOLDER, ""), "pid": 0}, "lease": 1, "scopes": ledger.listed(plan.scopes)}
     return json.dumps({**said, **whole, "format": ledger.INTENT_FORMAT, "changes": changes}).encode()
 
 

@@ -36,7 +36,7 @@ KIND = Kind(
     alone=lambda _name: True,
     risky=_risky,
     attributes=(
-        Attribute("to", required=True, normal=addresses, sensitive=lambda _name: True),
+        Attribute("to", required=True, normal=addresses, sensitive=lambda _name: True, types=(tuple,)),
         Attribute("owner", local=True),
         Attribute("reason", local=True),
         Attribute("approved_by", local=True),

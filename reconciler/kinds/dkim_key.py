@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler import canonical
-from reconciler.model import Attribute, Kind, Ref, Resource
+from reconciler.model import Attribute, Computed, Kind, Ref, Resource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,8 +36,8 @@ KIND = Kind(
     refs=_refs,
     attributes=(
         Attribute("type", required=True, immutable=True),
-        Attribute("bits", required=True, immutable=True),
-        Attribute("public", computed=True, sensitive=lambda _name: True),
+        Attribute("bits", required=True, immutable=True, types=(int,)),
+        Attribute("public", computed=True, sensitive=lambda _name: True, types=(str, Computed)),
     ),
 )
 

@@ -25,7 +25,9 @@ KIND = Kind(
     namespace="dkim_signing",
     key=canonical.domain,
     refs=_refs,
-    attributes=(Attribute("selectors", required=True, normal=lambda _, value: tuple(sorted(set(value)))),),
+    attributes=(
+        Attribute("selectors", required=True, normal=lambda _, value: tuple(sorted(set(value))), types=(tuple,)),
+    ),
 )
 
 

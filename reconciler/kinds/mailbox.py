@@ -52,11 +52,13 @@ KIND = Kind(
     retired={"state": "blocked", "members": {}, "copies_to": (), "keep_copy": True},
     attributes=(
         Attribute("state", default="active", sensitive=_always),
-        Attribute("login", default=True, sensitive=_always),
-        Attribute("members", default={}, normal=_members, sensitive=_always, elements=lambda _name: MEMBERS),
-        Attribute("copies_to", default=(), normal=addresses, sensitive=_always),
-        Attribute("keep_copy", default=True),
-        Attribute("quota"),
+        Attribute("login", default=True, sensitive=_always, types=(bool,)),
+        Attribute(
+            "members", default={}, normal=_members, sensitive=_always, elements=lambda _name: MEMBERS, types=(dict,)
+        ),
+        Attribute("copies_to", default=(), normal=addresses, sensitive=_always, types=(tuple,)),
+        Attribute("keep_copy", default=True, types=(bool,)),
+        Attribute("quota", types=(int, str)),
         Attribute("name"),
         Attribute("renamed_from", local=True, normal=lambda _, value: canonical.address(value)),
         Attribute("owner", local=True),

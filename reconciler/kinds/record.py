@@ -165,10 +165,11 @@ KIND = Kind(
             normal=_values,
             sensitive=lambda name: rtype(name) == "MX",
             elements=lambda name: VALUES if rtype(name) in SHARED else None,
+            types=(tuple, Computed),
         ),
-        Attribute("ttl"),
+        Attribute("ttl", types=(int,)),
         Attribute("reason", local=True),
-        Attribute("without", local=True),  # values that must not stand in it, whoever put them there
+        Attribute("without", local=True, types=(tuple,)),  # values that must not stand in it, whoever put them there
     ),
 )
 
