@@ -35,18 +35,16 @@ def _object(parts: dict[str, Fits]) -> Fits:
     def holds(value: Any) -> bool:
         if type(value) is not dict:
             return False
-        return all(fits(value[key]) if key in value else optional for key, optional, fits in rows)
+        for key, optional, fits in rows:  # noqa: SIM110  (each change of each run: a generator takes twice as long)
+            if not (fits(value[key]) if key in value else optional):
+                return False
+        return True
 
     return holds
 
 
 def _nothing(value: Any) -> bool:
     return value is None
-
-
-def anything(_value: Any) -> bool:
-    """A shape: whatever it is."""
-    return True
 
 
 def plain(value: Any) -> bool:
