@@ -49,8 +49,7 @@ def who(request: Request, name: str) -> tuple[Data, list[str]]:
         found = meant(session, name)
         desk = _Desk(session, found.tenant)
         answer = {"address": desk.address, "domain": desk.domain, "person": desk.person}[found.kind](found)
-        head = {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold}
-        data = {**head, "asked": name, **answer}
+        data = {**_head(session), "asked": name, **answer}
     read = answer["details"].get("tenants", ())[:SHOWN] if found.kind == "person" else [found.tenant]
     with differing(request._replace(tenants=tuple(read) or _NONE)) as differs:
         return data, differs()
@@ -75,11 +74,15 @@ def inventory(request: Request, domain: str) -> tuple[Data, list[Finding], list[
         parts = session.over_tenants(job)
         bad = [finding for _, found in parts for finding in found]
         tenants = [data for data, _ in parts if data is not None]
-        head = {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold}
-        data = {**head, "tenants": tenants}
+        data = {**_head(session), "tenants": tenants}
         names = session.names if domain else request.tenants
     with differing(request._replace(tenants=names)) as differs:
         return data, bad, differs()
+
+
+def _head(session: Session) -> Data:
+    """What all these answers begin with: as of when, and whether this clone has ledgers."""
+    return {"commit": session.estate.commit, "as_of": session.today, "ledgers": not session.untold}
 
 
 def _inventoried(session: Session, name: str, asked: str) -> tuple[Data | None, list[Finding]]:
@@ -122,7 +125,8 @@ class _Desk:
             past = "" if self._applied(found.name) is None else f" What it was: `reconciler history {found.name}`."
             raise ReconcilerError(f"{found.name} is not declared: mail for it is refused.{past or near}")
         thing = self.view.named[match[0]]
-        last = {"applied": self._as_applied([thing]), "last_change": self._of([thing])}
+        applied = self._as_applied([thing])
+        last = {"applied": applied, "last_change": self._of([thing], applied=applied)}
         return {**answers.of_address(self.view, match[0]), "via": match[1] or None, **last}
 
     def _gone(self, address: Address) -> Data:
@@ -142,9 +146,8 @@ class _Desk:
             raise ReconcilerError(f"the file of {found.name} has another name than the domain in it")
         things = [thing for thing in self.view.compiled.state.values() if thing.domain == found.name]
         gone = {a for a, e in self._ledger.entries.items() if e.domain == found.name and not e.absent and not e.retired}
-        moved = bool(gone - self.view.compiled.state.keys())
-        last = self._of(things, found.name, moved=moved)
-        applied = False if moved else self._as_applied(things)
+        applied = False if gone - self.view.compiled.state.keys() else self._as_applied(things)
+        last = self._of(things, found.name, applied=applied)
         return {**answers.of_domain(self.view, found.name), "via": None, "applied": applied, "last_change": last}
 
     def person(self, found: Meant) -> Data:
@@ -164,13 +167,12 @@ class _Desk:
         days = {c: when[:10] for c, (_, when) in last_change.written(self._repository, commits).items()}
         return Known(self._ledger.entries, days)
 
-    def _of(self, things: list[Resource], domain: str = "", *, moved: bool = False) -> Data:
-        """The last change to some things: in Git, where it is not applied yet, else the one that was applied last."""
+    def _of(self, things: list[Resource], domain: str = "", *, applied: bool | None) -> Data:
+        """The last change to some things: in Git, where they are not as applied, else the one that was applied last."""
         if self._unsigned or self._unread:
             return self._nothing()
         entries = [self._ledger.entries.get(thing.address) for thing in things]
-        moved |= not self._as_applied(things)
-        changed = self._in_git(things, domain, entries) if moved else None
+        changed = None if applied else self._in_git(things, domain, entries)
         return changed or self._applied(domain or things[0].address.name) or self._nothing()
 
     def _as_applied(self, things: Iterable[Resource]) -> bool | None:

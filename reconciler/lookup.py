@@ -13,10 +13,11 @@ from reconciler import canonical, routes
 from reconciler.checks.pointing import Places
 from reconciler.errors import LedgerError
 from reconciler.ledger import FILE, REFS, Ledger
-from reconciler.questions.view import said_kind
+from reconciler.questions.view import kind_of, said_kind
 from reconciler.request import differing
 from reconciler.session import Session
 from reconciler.tracing import Known, Place, Traced, steps, trace
+from reconciler.wording import called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from reconciler.tracing import End
 
 _CHUNK, _MOST = 400, 1000  # ledgers looked into together, and at most
-_KINDS = {"shared": "shared mailbox", "catch_all": "catch-all"}
-_SECTIONS = {"mailboxes": "mailbox", "shared": "shared mailbox", "forwards": "forward", "catch_all": "catch-all"}
 
 
 def traced(request: Request, address: str) -> Traced:
@@ -152,13 +151,12 @@ class _Mail:
 
     def _place(self, tenant: Tenant, resource: Resource, places: Places) -> Place:
         origin = self._session.estate.located(tenant, resource.origin)
-        section = str(resource.origin.path[0]) if resource.origin else ""
         pointed = {}
         for to in resource.get("to") if resource.address.kind == "alias" else resource.get("copies_to"):
             place = self._session.estate.located(tenant, places.target(resource, to))
             pointed[to] = (place.file, place.line)
         owner, expires = (resource.attributes.get(key) for key in ("owner", "expires"))
-        return Place(_SECTIONS.get(section, "alias"), origin.file, origin.line, owner, expires, pointed)
+        return Place(called(kind_of(resource)), origin.file, origin.line, owner, expires, pointed)
 
 
 def _line(entry: Entry) -> Mapping[str, Value]:
@@ -168,4 +166,4 @@ def _line(entry: Entry) -> Mapping[str, Value]:
 
 def _noted(address: Address, entry: Entry) -> Place:
     said, kind = entry.said, said_kind(address, entry.said)
-    return Place(_KINDS.get(kind, kind), entry.file, entry.line, said.get("owner"), said.get("expires"))
+    return Place(called(kind), entry.file, entry.line, said.get("owner"), said.get("expires"))

@@ -45,3 +45,8 @@ def visible(text: str) -> str:
 def counted(number: int, thing: str) -> str:
     """`1 change`, `2 changes`."""
     return f"{number} {thing}{'' if number == 1 or thing == 'info' else 's'}"
+
+
+def called(kind: str) -> str:
+    """What people call a kind of address, in a sentence."""
+    return {"shared": "shared mailbox", "catch_all": "catch-all"}.get(kind, kind)

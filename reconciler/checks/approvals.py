@@ -107,10 +107,8 @@ def by_author(
     `wrote` are the names and e-mail addresses, in small letters, of those who changed a file since.
     """
     for approval in fresh(files, before):
-        approving, authors = (
-            set(people.here(approval.by)) - _owners(approval, people),
-            wrote.get(approval.origin.file, frozenset()),
-        )
+        approving = set(people.here(approval.by)) - _owners(approval, people)
+        authors = wrote.get(approval.origin.file, frozenset())
         if approving and all(authors & _called(people.persons[person]) for person in approving):
             names = " and ".join(sorted(approving))
             team = "" if names == approval.by else f"; of {approval.by} nobody else could have approved it"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.wording import counted, visible
+from reconciler.wording import called, counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +51,7 @@ def who(answer: Data) -> Iterator[Line]:
     of = f" of {_named(tenant['name'], tenant['id'])}" if tenant else " of the agency"
     state = f", {details['state']}" if details.get("state") not in {None, "active"} else ""
     state = f", {answer['kind']}" if "was" in details else state
-    kind = _kind(details["was"] if "was" in details else answer["kind"])
+    kind = called(details["was"] if "was" in details else answer["kind"])
     name = f"{answer['owner']['name']}, " if answer["kind"] == "person" and answer["owner"]["name"] else ""
     yield ((visible(answer["name"]), "bold"), (visible(f": {name}{kind}{of}{state}"), ""))
     if answer["applied"] is False and answer["kind"] != "removed":
@@ -69,10 +69,6 @@ def who(answer: Data) -> Iterator[Line]:
     if place := answer["declared"]:
         yield from _rows("declared in", [f"{place['file']}:{place['line']}"])
     yield from _last(answer)
-
-
-def _kind(name: str) -> str:
-    return {"shared": "shared mailbox", "catch_all": "catch-all"}.get(name, name)
 
 
 def _rows(label: str, texts: Iterable[str], style: str = "") -> Iterator[Line]:
@@ -138,7 +134,7 @@ def _address(details: Data) -> Iterator[Line]:
     members = [f"{m['address']} ({m['right']}){_whose(m['owner'])}" for m in details["members"]]
     yield from _rows("members", _few(members))
     yield from _rows("mail goes to", _few([text for to in details["mail_to"] for text in _target(to)]))
-    yield from _rows("mail comes by", _few([f"{m['address']} ({_kind(m['kind'])})" for m in details["mail_from"]]))
+    yield from _rows("mail comes by", _few([f"{m['address']} ({called(m['kind'])})" for m in details["mail_from"]]))
     yield from _rows("member of", _few([f"{m['address']} ({m['right']})" for m in details["member_of"]]))
 
 
@@ -191,7 +187,7 @@ def _person(details: Data) -> Iterator[Line]:
         yield from _rows("leaves on" if to_come else label, [details[key]] if details[key] else [])
     yield from _rows("teams", [", ".join(details["teams"])] if details["teams"] else [])
     yield from _rows("roles", [r["role"] + (f" in {r['tenant']}" if r["tenant"] else "") for r in details["roles"]])
-    yield from _rows("owns", _few([f"{_kind(o['kind'])} {o['name']}" for o in details["owns"]]))
+    yield from _rows("owns", _few([f"{called(o['kind'])} {o['name']}" for o in details["owns"]]))
     yield from _rows("member of", _few([f"{m['address']} ({m['right']})" for m in details["member_of"]]))
     yield from _rows("holds", _few([text for asset in details["assets"] for text in _asset(asset)]))
     yield from _rows("approved", _few([_approval(approval) for approval in details["approvals"]]))
