@@ -10,43 +10,28 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import Conflict, ProviderError, Refused
+from reconciler.errors import ProviderError, Refused
 from reconciler.kinds import record
-from reconciler.providers import _master
+from reconciler.providers import _master, _sets
 from reconciler.providers._master import Key, Line, Odd
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from reconciler.changes import Batch, Change
-    from reconciler.model import Resource, Value
+    from reconciler.changes import Batch
+    from reconciler.providers._sets import Sets
 
-    Sets = dict[Key, tuple[tuple[str, ...], int | None]]
-
-# What the zone's keeper or its signer writes is nobody's to declare.
-NOT_OURS = frozenset({"CDNSKEY", "CDS", "DNSKEY", "DS", "NS", "NSEC", "NSEC3", "NSEC3PARAM", "RRSIG", "SOA"})
-_BESIDE_CNAME = frozenset({"NSEC", "RRSIG"})
 MAX_GENERATED = 65_536  # records that one file may $GENERATE
 _GENERATE = re.compile(
     r"^[ \t()]*\$GENERATE\b(?:[ \t]+([0-9]{1,9})-([0-9]{1,9})(?:/([0-9]{1,9}))?[ \t])?", re.IGNORECASE | re.MULTILINE
 )
 
 
-def at_or_below(name: str, domain: str) -> bool:
-    """Whether a name belongs to a domain."""
-    return name == domain or name.endswith(f".{domain}")
-
-
-def resource(provider: str, type_: str, name: str, values: Value, ttl: int | None, domain: str) -> Resource:
-    """A record set as a thing of the model, its values in canonical form."""
-    return record.KIND.resource(provider, f"{type_}/{name}", {"values": values, "ttl": ttl}, domain=domain)
-
-
 def read(text: str, zone: str, path: Path) -> Sets:
     """The record sets of a zone. Raises ProviderError with file and line."""
     try:
-        found = [line for line in _master.lines(text, zone) if at_or_below(line.name, zone)]
+        found = [line for line in _master.lines(text, zone) if _sets.at_or_below(line.name, zone)]
         lonely(found)
         return gathered(found)
     except Odd:
@@ -58,13 +43,13 @@ def lonely(found: Sequence[Line]) -> None:
     singles = Counter(line.key for line in found if line.type in record.SINGLE)
     aliases = {name for type_, name in singles if type_ == "CNAME"}
     for line in found:
-        if singles[line.key] > 1 or (line.name in aliases and line.type not in {"CNAME", *_BESIDE_CNAME}):
+        if singles[line.key] > 1 or (line.name in aliases and line.type not in {"CNAME", *_sets.BESIDE_CNAME}):
             raise Odd(line.start + 1)
 
 
 def gathered(found: Iterable[Line]) -> Sets:
     """The records as sets. Raises Odd."""
-    ours = [line for line in found if line.type not in NOT_OURS]
+    ours = [line for line in found if line.type not in _sets.NOT_OURS]
     values: dict[Key, list[str]] = {}
     ttls: dict[Key, int] = {}
     for line in ours:
@@ -90,7 +75,7 @@ def by_dnspython(text: str, zone: str, path: Path) -> Sets:
             ((dns.rdatatype.to_text(data.rdtype), name.to_text(omit_final_dot=True).lower()), data)
             for name, data in parsed.iterate_rdatasets()
         ]
-        return {key: (tuple(map(text_of, data)), data.ttl) for key, data in found if key[0] not in NOT_OURS}
+        return {key: (tuple(map(_sets.text_of, data)), data.ttl) for key, data in found if key[0] not in _sets.NOT_OURS}
     except Exception as error:  # noqa: BLE001 - a stranger's text in a parser that promises no class of error
         why = str(error) or type(error).__name__
     raise ProviderError(f"{path} is no zone file that can be read whole: {why}")
@@ -116,26 +101,20 @@ def _one_value(txn: Any, name: Any, rdataset: Any) -> None:
         raise ValueError(f"{name} has two {dns.rdatatype.to_text(rdataset.rdtype)} records")
 
 
-def text_of(rdata: Any) -> str:
-    """What dnspython holds, as this program writes values; TXT is its joined text."""
-    if rdata.rdtype == 16:  # TXT
-        return b"".join(rdata.strings).decode("utf-8", "surrogateescape")
-    return str(rdata.to_text())
-
-
 def changed(text: str, batch: Batch) -> str:
     """The zone's text after the batch, proven to hold just that. Raises Conflict, Refused and Odd."""
     zone = batch.scope.zone
     before = _master.lines(text, zone)
     if [line.name for line in before if line.type == "SOA"] != [zone]:
         raise Odd(1)
-    aims = _aims(before, batch)
-    _no_clash(before, aims)
+    keys = set(_sets.touched(batch).values())
+    aims = _sets.aims(gathered(line for line in before if line.key in keys), batch)
+    _sets.no_clash((line.key for line in before), aims)
     drop, fresh = _edits(before, aims)
     whole = _master.rewritten(text, before, drop, fresh)
     after = _master.lines(whole, zone)
     meant = _master.said((*(line for line in before if line not in drop), *fresh), bump=True)
-    held = {key: values for key, (values, _) in _canonical(after, aims).items()}
+    held = {key: values for key, (values, _) in _of(after, aims).items()}
     aimed = {key: values for key, (values, _) in aims.items() if values}
     plain = all(line.name.isascii() and line.data.isascii() for line in fresh)
     if not plain or _master.said(after) != meant or held != aimed:
@@ -143,58 +122,20 @@ def changed(text: str, batch: Batch) -> str:
     return whole
 
 
-def _aims(before: Sequence[Line], batch: Batch) -> Sets:
-    """What the sets that change shall be; ((), None) is gone. Raises Conflict where live has moved, and Refused."""
-    keys = {change.address: _key(change, batch.scope.zone) for change in batch.changes}
-    sets = _canonical(before, set(keys.values()))
-    for change in batch.changes:
-        key = keys[change.address]
-        swapped = record.swap(change.live, change.aim, *sets.get(key, ((), None)))
-        if swapped is None:
-            raise Conflict(f"{change.address} is no longer as it was read; nothing was written")
-        if key[0] in record.SINGLE and len(swapped[0]) > 1:
-            raise Refused(f"{change.address} can have one value, not {len(swapped[0])}; nothing was written")
-        sets[key] = swapped if swapped[0] else ((), None)
-    return sets
-
-
-def _key(change: Change, zone: str) -> Key:
-    type_, name = record.rtype(change.address.name), record.label(change.address.name)
-    if type_ in NOT_OURS or not at_or_below(name, zone):
-        raise Refused(f"{change.address} is not this program's to write in the zone {zone}")
-    return type_, name
-
-
-def _canonical(found: Iterable[Line], keys: Collection[Key]) -> Sets:
-    sets = gathered(line for line in found if line.key in keys)
-    return {
-        (type_, name): (resource("", type_, name, values, ttl, "").get("values"), ttl)
-        for (type_, name), (values, ttl) in sets.items()
-    }
-
-
-def _no_clash(before: Sequence[Line], aims: Sets) -> None:
-    """A CNAME has its name alone (RFC 1034, 3.6.2): servers refuse the whole zone otherwise."""
-    types: dict[str, set[str]] = {name: set() for (_, name), (values, _) in aims.items() if values}
-    kept = (line.key for line in before if line.key not in aims)
-    for type_, name in (*kept, *(key for key, (values, _) in aims.items() if values)):
-        if name in types:
-            types[name].add(type_)
-    for name, found in types.items():
-        if "CNAME" in found and found - _BESIDE_CNAME != {"CNAME"}:
-            raise Conflict(f"{name} cannot have a CNAME beside {', '.join(sorted(found - {'CNAME'}))}")
+def _of(found: Iterable[Line], keys: Collection[Key]) -> Sets:
+    return _sets.canonical(gathered(line for line in found if line.key in keys))
 
 
 def _edits(before: Sequence[Line], aims: Sets) -> tuple[set[Line], list[Line]]:
     """The records to drop and those to add. What stays in a set that changes keeps its line and its comment."""
     drop: set[Line] = set()
     left = {key: dict.fromkeys(values) for key, (values, _) in aims.items()}
-    ttls = {key: ttl for key, (_, ttl) in _canonical(before, aims).items()}
+    ttls = {key: ttl for key, (_, ttl) in _of(before, aims).items()}
     for line in before:
         if line.key not in aims:
             continue
         ttl = aims[line.key][1]
-        ((value,), _) = _canonical([line], {line.key})[line.key]
+        ((value,), _) = _of([line], {line.key})[line.key]
         if value in left[line.key] and ttl in {line.ttl, ttls[line.key]}:
             del left[line.key][value]
         else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
 from reconciler.errors import Conflict, Missing, ProviderError, Refused, Unreachable
-from reconciler.providers import _shapes, _zone_text
+from reconciler.providers import _sets, _shapes, _zone_text
 from reconciler.providers._master import Odd
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from reconciler.changes import Batch
     from reconciler.model import Address, Resource, Scope, Value
     from reconciler.providers._shapes import Problem
-    from reconciler.providers._zone_text import Sets
 
 SIDE = "dns"
 REQUIRED = frozenset({"directory"})
@@ -130,12 +129,7 @@ class ZoneFiles:
             if sets is None:
                 yield scope.domain, () if scope.create else self._missing(zone)
             else:
-                yield scope.domain, tuple(self._resources(sets, scope.domain))
-
-    def _resources(self, sets: Sets, domain: str) -> Iterator[Resource]:
-        for (type_, name), (values, ttl) in sets.items():
-            if _zone_text.at_or_below(name, domain):
-                yield _zone_text.resource(self._name, type_, name, values, ttl, domain)
+                yield scope.domain, tuple(_sets.resources(self._name, sets, scope.domain))
 
     def _path(self, zone: str) -> Path:
         if not _ZONE.fullmatch(zone):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reconciler.changes import Batch
 from reconciler.errors import ProviderError
 from reconciler.model import Scope
-from reconciler.providers import _master, _zone_text
+from reconciler.providers import _master, _sets, _zone_text
 from tests.providers.contract import change, make
 
 ZONE = "a.example"
@@ -88,7 +88,7 @@ zones = st.tuples(heads, bodies).map("".join)
 def fast(text):
     """What the line reader finds; None where it gives up."""
     try:
-        found = [line for line in _master.lines(text, ZONE) if _zone_text.at_or_below(line.name, ZONE)]
+        found = [line for line in _master.lines(text, ZONE) if _sets.at_or_below(line.name, ZONE)]
         _zone_text.lonely(found)
         return normal(_zone_text.gathered(found))
     except _master.Odd:
@@ -105,7 +105,7 @@ def slow(text):
 
 def normal(sets):
     return {
-        (type_, name): (_zone_text.resource("", type_, name, values, ttl, "").get("values"), ttl)
+        (type_, name): (_sets.resource("", type_, name, values, ttl, "").get("values"), ttl)
         for (type_, name), (values, ttl) in sets.items()
     }
 
@@ -183,15 +183,15 @@ def test_rewriting_changes_what_it_shall_and_nothing_else(text, draw):
     before = slow(text)
     assume(fast(text) is not None and before is not None)
     found = _master.lines(text, ZONE)
-    keys = sorted({line.key for line in found if line.type not in _zone_text.NOT_OURS})
+    keys = sorted({line.key for line in found if line.type not in _sets.NOT_OURS})
     gone = draw.draw(st.sets(st.sampled_from(keys))) if keys else set()
     new = ("TXT", draw.draw(st.sampled_from(["fresh.a.example", *(name for type_, name in gone if type_ == "TXT")])))
     drop = {line for line in found if line.key in gone}
     changed = _master.rewritten(text, found, drop, [_master.fresh_line(new, 60, "new; text")])
     after = slow(changed)
-    inside = {key for key in gone if _zone_text.at_or_below(key[1], ZONE)}
+    inside = {key for key in gone if _sets.at_or_below(key[1], ZONE)}
     rest = {key: held for key, held in before.items() if key not in inside}
-    assert after == rest | ({new: (("new; text",), 60)} if _zone_text.at_or_below(new[1], ZONE) else {})
+    assert after == rest | ({new: (("new; text",), 60)} if _sets.at_or_below(new[1], ZONE) else {})
     comments = [row for row in text.split("\n") if row.lstrip().startswith(";") and not row.startswith(' ; "')]
     assert all(changed.split("\n").count(row) >= comments.count(row) for row in comments)
     assert changed.count(" 8 ; serial\n") == 1

@@ -16,7 +16,7 @@ import dns.query
 import pytest
 
 from reconciler.errors import ProviderError
-from reconciler.providers import _zone_text, zone_files
+from reconciler.providers import _sets, zone_files
 from tests.providers.contract import NAME, OURS, DnsContract, apply, change, create, make
 from tests.servers import SBIN, free_port, need, wait_for_port
 
@@ -111,7 +111,7 @@ def values(port: int, name: str, type_: str) -> set[str]:
     """What the server answers with authority; TXT as its joined text."""
     reply = dns.query.tcp(dns.message.make_query(name, type_), "127.0.0.1", port=port, timeout=2)
     assert reply.flags & dns.flags.AA, reply
-    return {_zone_text.text_of(rdata) for found in reply.answer for rdata in found}
+    return {_sets.text_of(rdata) for found in reply.answer for rdata in found}
 
 
 def answered(port: int, name: str, type_: str, log=str, wanted=None) -> set[str]:
