@@ -259,7 +259,7 @@ def make(
     """A new estate with these files, committed. It has the little template and, when named, the shipped ones."""
     folder.mkdir(parents=True, exist_ok=True)
     estate = Estate(folder)
-    estate.git("init", "--quiet", "--initial-branch=main")
+    estate.git("init", "--quiet", "--template=", "--initial-branch=main")
     estate.save({"reconciler.yaml": agency, ".gitignore": "var/\n", "domain-templates/mini/1.yaml": template})
     if "standard/1" in agency:
         shutil.copytree(ROOT / "domain-templates", folder / "domain-templates", dirs_exist_ok=True)

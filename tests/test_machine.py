@@ -623,12 +623,12 @@ class ServerMachine(Machine):
 
 
 @pytest.mark.fuzz
-@pytest.mark.parametrize(("machine", "lives"), [(MemoryMachine, 20), (ServerMachine, 16)], ids=["memory", "servers"])
+@pytest.mark.parametrize(("machine", "lives"), [(MemoryMachine, 12), (ServerMachine, 8)], ids=["memory", "servers"])
 def test_a_life_keeps_every_promise(machine: type[Machine], lives: int, request: pytest.FixtureRequest) -> None:
     """Whatever people do in whatever order: the same few lives in every run, others for an hour with `make fuzz`."""
     many = request.config.getoption("--hypothesis-profile") == "fuzz"
     budget = settings(
-        max_examples=40 * lives if many else lives, stateful_step_count=30 if many else 15,
+        max_examples=60 * lives if many else lives, stateful_step_count=30 if many else 15,
         suppress_health_check=list(HealthCheck), derandomize=not many,
     )  # fmt: skip
     run_state_machine_as_test(machine, settings=budget)  # type: ignore[no-untyped-call]
