@@ -71,6 +71,8 @@ def codeowners(**options: Any) -> None:
     text, found, differs = inquiries.codeowners(request)
     announce(differs)
     output.text(text)
+    if "@" not in text:
+        aside([(("No person or team of any role has an `account`: the file names nobody.", ""),)])
     _warn(found)
     leave(DONE)
 
@@ -87,7 +89,8 @@ def trace(form: str, address: str, **options: Any) -> None:
     try:
         asked = canonical.check_address(address)
     except ValueError as error:
-        raise click.UsageError(f"{error}; write it as jane@northwind.example") from None
+        hint = f", or ask `reconciler who {address}` whose something is" if "@" not in address else ""
+        raise click.UsageError(f"{error}; write an address as jane@northwind.example{hint}") from None
     output, request = prepare(form, **options)
     found = lookup.traced(request, asked)
     if form == "json":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler import canonical, last_change, reviewers
+from reconciler import last_change, reviewers
 from reconciler.compile import Compiled
 from reconciler.documents import Document
 from reconciler.errors import InputError, LedgerError, ReconcilerError
@@ -117,9 +117,9 @@ class _Desk:
         retired = {
             a.name: a for a, e in self._ledger.entries.items() if a.kind in {"mailbox", "alias"} and not e.absent
         }
-        kept = next((n for n in (found.name, canonical.base_address(found.name)) if n in retired), None)
+        kept = answers.answering(self.view, found.name, retired)
         if kept is not None and (match is None or match[1] == "catch-all"):
-            return self._gone(retired[kept])
+            return {**self._gone(retired[kept[0]]), "via": kept[1] or None}
         if match is None:
             near = did_you_mean(found.name, self.view.named)
             past = "" if self._applied(found.name) is None else f" What it was: `reconciler history {found.name}`."
@@ -137,7 +137,7 @@ class _Desk:
             found = removals(self._session, self._tenant.files.tenant, base, {address}).get(address)
             last = found and last_change.removed(self._repository, found[1], found[0])
         last = last or self._applied(address.name) or last_change.unknown("unknown: the journal does not tell")
-        kept = {"via": None, "applied": bool(entry.retired), "last_change": last}
+        kept = {"applied": bool(entry.retired), "last_change": last}
         return {**answers.of_retired(self.view, address, entry), **kept}
 
     def domain(self, found: Meant) -> Data:

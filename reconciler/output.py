@@ -113,8 +113,10 @@ def _wanted() -> str:
 
 
 def fail(message: str) -> None:
-    """An error as one line; as a JSON document too where that was asked for."""
-    click.echo(message, err=True)
+    """An error as a line; as a JSON document too where that was asked for. It may quote anything."""
+    from reconciler.wording import visible
+
+    click.echo("\n".join(map(visible, message.split("\n"))), err=True)
     if _wanted() == "json":
         from reconciler.reports import data
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reconciler import documents, last_change
-from tests.estates import AGENCY, CONTOSO, NORTHWIND, call, contoso, control, make, northwind, tenant
+from tests.estates import AGENCY, CONTOSO, NORTHWIND, accepts, call, contoso, control, dns, make, northwind, tenant
 
 ROLES = "roles: {dns_auth: [ops], mailbox_admin: [ops], reset_approver: [ops]}"
 ANNA = '  anna: {name: Anna Ops, contact: "+49 30 1234567", account: "@anna"}'
@@ -618,3 +618,84 @@ def test_an_alias_domain_shows_through_what_it_could_be_taken_over(applied):
     assert [one["address"] for one in domain["reset_surface"]["forwards"]["value"]] == ["jane@northwind.example"]
     assert domain["reset_surface"]["catch_all"]["value"] == []
     assert "alias of northwind.example: the addresses below" in applied.run("inventory", "northwind.test").out
+
+
+# ---------------------------------------------------------------------- approvals, odd arguments
+
+
+def test_every_place_of_an_approval_is_told(applied):
+    """Acceptances of the agency, aliases in their long form and records that must be absent are approvals too."""
+    agency = (applied.root / "reconciler.yaml").read_text()
+    long_form = f"{{to: [x@vendor.example], owner: jane, reason: press, approved_by: ops, expires: {SOON}}}"
+    applied.write({"reconciler.yaml": agency + accepts(("PL101", "northwind/alias"))})
+    boxes = (applied.root / NORTHWIND).read_text().replace("aliases:\n", f"aliases:\n  press: {long_form}\n")
+    applied.write({NORTHWIND: boxes, **dns("absent: [{name: old, type: TXT, reason: done, approved_by: ops}]\n")})
+    told = {(item["what"], item["subject"]) for item in ask(applied, "ops")["details"]["approvals"]}
+    assert told >= {
+        ("accept", "PL101 northwind/alias"), ("aliases", "press@northwind.example"), ("absent", "TXT old")
+    }  # fmt: skip
+
+
+def test_a_forward_names_who_answers_for_it(applied):
+    """The owner of a forward need not be the owner of the mailbox under it."""
+    boxes = (applied.root / NORTHWIND).read_text()
+    assert "owner: jane, reason: travels" in boxes
+    applied.write({NORTHWIND: boxes.replace("owner: jane, reason: travels", "owner: tom, reason: travels")})
+    forward = next(to for to in ask(applied, "jane@northwind.example")["details"]["mail_to"] if to["reason"])
+    assert forward["owner"]["id"] == "tom"
+    assert "approved by ops; Tom Roe (tom) answers for it" in text(applied, "jane@northwind.example")
+
+
+def test_a_retired_mailbox_says_as_what_it_was_asked(applied):
+    """By a plus address, or a name in an alias domain."""
+    by("Anna Ops", applied, NORTHWIND, "  tom: {owner: tom}\n", "")
+    by("Anna Ops", applied, NORTHWIND, ", tom: read", "")
+    assert applied.apply().code == 0
+    asked = {name: ask(applied, name) for name in ("tom+shop@northwind.example", "tom@twin.example")}
+    assert {(data["name"], data["kind"]) for data in asked.values()} == {("tom@northwind.example", "retired")}
+    assert [data["via"] for data in asked.values()] == ["plus address", "alias domain"]
+
+
+@pytest.mark.parametrize(
+    "words", [("who", "\udcff"), ("who", "jane@\udcff"), ("trace", "\udcff"), ("validate", "--tenant", "\udcff")]
+)
+def test_bytes_that_are_no_text_are_wrong_usage(applied, words):
+    """A name in another encoding than UTF-8 is told, not a fault."""
+    run = applied.run(*words)
+    assert (run.code, run.out) == (64, "")
+    assert "is no UTF-8 text" in run.err
+
+
+def test_what_a_terminal_would_obey_is_shown_as_text(applied):
+    """A name that is not there is quoted on stderr: with its escapes written out."""
+    run = applied.run("who", "x\x1b[2Jy")
+    assert run.code == 1
+    assert "\x1b" not in run.err
+    assert "x\\x1b[2Jy" in run.err
+
+
+def test_trace_of_a_person_names_who(applied):
+    """`trace` takes addresses; who asks for a person is led to `who`."""
+    run = applied.run("trace", "jane")
+    assert (run.code, "or ask `reconciler who jane`" in run.err) == (64, True)
+
+
+def test_codeowners_without_accounts_says_so(applied):
+    """A file that names nobody protects nothing: that is said beside it."""
+    agency = (applied.root / "reconciler.yaml").read_text()
+    applied.write({"reconciler.yaml": re.sub(r"""account: ["']?@[^,}"']*["']?,? ?""", "", agency)})
+    run = applied.run("codeowners")
+    assert (run.code, "@" in run.out) == (0, False)
+    assert "the file names nobody" in run.err
+
+
+def test_what_is_not_ours_is_said_in_the_inventory(applied):
+    """A domain whose mail is elsewhere: why its addresses are unknown."""
+    assert "mail is not ours" not in applied.run("inventory", "northwind.example").out
+    applied.write(
+        {"tenants/northwind/domains/parked.example.yaml": "domain: parked.example\nowner: jane\nmail: null\n"}
+    )
+    found = applied.run("inventory", "parked.example")
+    assert "its mail is not ours: what its addresses are, nobody here knows" in found.out
+    data = applied.run("inventory", "parked.example", "--format", "json").json["tenants"][0]["domains"][0]
+    assert (data["ours"]["mail"], data["alias_of"]) == (False, None)

@@ -67,7 +67,8 @@ class _Domain:
             "mail_authentication": self._authentication(),
             "admin_access": self._item([], list(self._access())),
         }
-        return {"domain": self.domain, "reset_surface": surface, "objects": objects}
+        twin, ours = self.view.twins.get(self.domain), {side: self._is_ours(side) for side in ("mail", "dns")}
+        return {"domain": self.domain, "alias_of": twin, "ours": ours, "reset_surface": surface, "objects": objects}
 
     # ------------------------------------------------------------------ items
 
@@ -163,7 +164,7 @@ class _Domain:
 
     def _itself(self) -> list[Data]:
         owner = self.view.files.domains[self.domain].get("owner")
-        return [{"domain": self.domain, "owner": self.view.person(owner), "alias_of": self.view.twins.get(self.domain)}]
+        return [{"domain": self.domain, "owner": self.view.person(owner)}]
 
     # ------------------------------------------------------------------ people
 

@@ -54,6 +54,15 @@ class View:
         found = ((a.name, r.get("alias_of")) for a, r in self.compiled.state.items() if a.kind == "domain")
         return {name: twin for name, twin in found if twin}
 
+    @cached_property
+    def forwards(self) -> dict[str, Mapping[str, Any]]:
+        """{address: what its domain's file says of the forward under that name}."""
+        return {
+            canonical.address(name, domain): said
+            for domain, files in self.files.domains.items()
+            for name, said in files.get("forwards", {}).items()
+        }
+
     @property
     def assets(self) -> Sequence[Mapping[str, Any]]:
         return self.files.tenant_file.get("assets", ())  # type: ignore[no-any-return]

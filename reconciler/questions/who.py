@@ -10,12 +10,12 @@ from reconciler.findings import Origin
 from reconciler.questions.view import kind_of, said_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator, Mapping
 
     from reconciler.model import Address, Entry, Resource
     from reconciler.questions.view import Data, View
 
-APPROVING = ("forwards", "catch_all", "absent", "retired", "accept", "holds", "retire")
+APPROVING = ("forwards", "aliases", "catch_all", "absent", "retired", "accept", "holds", "retire")
 
 
 def matching(view: View, address: str) -> tuple[str, str] | None:
@@ -23,14 +23,19 @@ def matching(view: View, address: str) -> tuple[str, str] | None:
 
     The second is empty where it is declared itself; None where nothing takes its mail.
     """
+    name = f"@{canonical.domain_of(address)}"
+    return answering(view, address, view.named) or ((name, "catch-all") if name in view.named else None)
+
+
+def answering(view: View, address: str, names: Container[str]) -> tuple[str, str] | None:
+    """Which of some names answers to a canonical address, and as what: itself (empty), a twin, a plus address."""
     local, _, host = address.rpartition("@")
     twin = view.twins.get(host, host)
     for name in (f"{local}@{twin}", canonical.base_address(f"{local}@{twin}")):
-        if name in view.named:
+        if name in names:
             parts = ["alias domain"] * (twin != host) + ["plus address"] * (name != f"{local}@{twin}")
             return name, " and ".join(parts)
-    name = f"@{host}"
-    return (name, "catch-all") if name in view.named else None
+    return None
 
 
 def of_address(view: View, name: str) -> Data:
@@ -165,24 +170,27 @@ def _member(view: View, address: str, right: str) -> Data:
 
 def _memberships(view: View, address: str) -> Iterator[tuple[str, str]]:
     for name, thing in sorted(view.named.items()):
-        right = (thing.attributes.get("members") or {}).get(address) if thing.address.kind == "mailbox" else None
-        if right:
-            yield name, right
+        for member, right in (thing.attributes.get("members") or {}).items():
+            if canonical.base_address(member) == address:
+                yield name, right
 
 
 def _onward(view: View, thing: Resource) -> Iterator[Data]:
     """Where its mail goes: kept here, copied, or passed on; what leaves says why, by whose word and until when."""
     box = thing.address.kind == "mailbox"
     if box and thing.attributes.get("keep_copy") is not False:
-        yield _target(thing.address.name, "kept", {})
+        yield _target(view, thing.address.name, "kept", {})
+    said = view.forwards.get(thing.address.name, {}) if box else thing.attributes
     for to in thing.attributes.get("copies_to" if box else "to") or ():
         host = canonical.domain_of(to)
         inside = (host in view.domains and host not in view.compiled.elsewhere) or host in view.agency.inside
-        yield _target(to, "inside" if inside else "outside", thing.attributes)
+        yield _target(view, to, "inside" if inside else "outside", {**thing.attributes, "owner": said.get("owner")})
 
 
-def _target(address: str, where: str, said: Any) -> Data:
-    return {"address": address, "where": where, **{key: said.get(key) for key in ("reason", "approved_by", "expires")}}
+def _target(view: View, address: str, where: str, said: Mapping[str, Any]) -> Data:
+    """`owner` is whoever answers for the forward or alias, who need not be the mailbox's own."""
+    more = {key: said.get(key) for key in ("reason", "approved_by", "expires")}
+    return {"address": address, "where": where, "owner": view.person(said.get("owner")), **more}
 
 
 def _pointing(view: View, address: str) -> Iterator[Data]:
@@ -200,9 +208,14 @@ def _pointing(view: View, address: str) -> Iterator[Data]:
 
 def _approvals(view: View, ids: set[str]) -> Iterator[Data]:
     """What a person, or a team of theirs, has approved: each entry with its subject and its last day."""
+    if not view.files.tenant:
+        yield from _approved(view, ids, view.agency.data, "reconciler.yaml", "")
+        return
     for stem, said in view.files.domains.items():
         file = f"{view.files.folder}/domains/{stem}.yaml"
         yield from _approved(view, ids, said, file, stem)
+    for stem, said in view.files.dns.items():
+        yield from _approved(view, ids, said, f"{view.files.folder}/dns/{stem}.yaml", stem)
     yield from _approved(view, ids, view.files.control, f"{view.files.folder}/control.yaml", "")
 
 
@@ -222,7 +235,7 @@ def _subject(section: str, key: Any, entry: Any, domain: str) -> str:
     if section in {"accept", "holds"}:
         return " ".join(filter(None, [entry.get("finding"), entry["subject"]]))
     if section == "absent":
-        return canonical.address(entry["alias"], domain) if "alias" in entry else domain
+        return canonical.address(entry["alias"], domain) if "alias" in entry else f"{entry['type']} {entry['name']}"
     return f"@{domain}" if section == "catch_all" else canonical.address(key, domain) if domain else str(key)
 
 

@@ -39,7 +39,13 @@ def _domain(tenant: Data, domain: Data, *, first: bool) -> Iterator[Line]:
         yield ()
     name = f"{tenant['name']} ({tenant['id']})" if tenant["name"] else tenant["id"]
     yield ((visible(domain["domain"]), "bold"), (visible(f"  {name}"), ""))
-    if twin := domain["objects"]["domains"]["value"][0]["alias_of"]:
+    for side, what in (
+        ("mail", "mail is not ours: what its addresses are"),
+        ("dns", "DNS is not ours: what stands in it"),
+    ):
+        if not domain["ours"][side]:
+            yield ((f"  its {what}, nobody here knows", ""),)
+    if twin := domain["alias_of"]:
         yield ((visible(f"  alias of {twin}: the addresses below are those, and answer here too"), ""),)
     for key, title in (("reset_surface", "through which it could be taken over"), ("objects", "what there is")):
         yield ((f"  {title}", "bold"),)

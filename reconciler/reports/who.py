@@ -147,7 +147,8 @@ def _target(to: Data) -> Iterator[str]:
     outside = ", outside the estate" if to["where"] == "outside" else ""
     yield "its own box" if to["where"] == "kept" else f"{to['address']}{outside}{until}"
     if to["reason"] and to["approved_by"]:
-        yield f"  {to['reason']}; approved by {to['approved_by']}"
+        whose = f"; {_named(to['owner']['name'], to['owner']['id'])} answers for it" if to["owner"] else ""
+        yield f"  {to['reason']}; approved by {to['approved_by']}{whose}"
 
 
 def _domain(details: Data) -> Iterator[Line]:
