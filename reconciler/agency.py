@@ -13,9 +13,11 @@ from reconciler.ids import Known
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from reconciler.answers import Server
     from reconciler.findings import Finding
 
 FILE = "reconciler.yaml"
+_BESIDE = frozenset({"authoritative", "read_only", "renamed_from"})  # settings that say nothing of which system it is
 
 TOO_EARLY = Rule(
     "IN221",
@@ -88,6 +90,12 @@ class Agency:
         """Our mail servers: every host that an entry of `servers` names as `mx`."""
         values = (value for facts in self.servers.values() for value in facts.get("mx", ()))
         return frozenset(canonical.domain(value.rpartition(" ")[2]) for value in values)
+
+    @cached_property
+    def witnesses(self) -> dict[str, tuple[Server, ...]]:
+        """{DNS provider: the authoritative servers it names}, of those that name some."""
+        named = ((name, said.get("authoritative", ())) for name, (_, said) in self.providers.items())
+        return {name: tuple(canonical.server(text) for text in said) for name, said in named if said}
 
     @cached_property
     def inside(self) -> frozenset[str]:
@@ -169,7 +177,7 @@ def unknown(file: str, data: Mapping[str, Any], known: Known) -> Iterator[Findin
 def _systems(agency: Agency) -> Iterator[Finding]:
     seen: list[tuple[str, Mapping[str, Any]]] = []
     for name, (side, settings) in agency.providers.items():
-        plain = {key: value for key, value in settings.items() if key not in {"read_only", "renamed_from"}}
+        plain = {key: value for key, value in settings.items() if key not in _BESIDE}
         twin = next((other for other, known in seen if known == plain), None)
         if twin is not None:
             origin = Origin(FILE, ("providers", side, name))

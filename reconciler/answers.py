@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 
 Question = tuple[str, str]  # a name (lower-case A-labels, no dot at its end), and a type of record: ("a.example", "MX")
 
+Server = tuple[str, int]  # a name server: its address or host name, and its port
+
 
 class Answer(NamedTuple):
     """What DNS said to a question. `values` are canonical, as a record's are, and sorted; only `found` has any.

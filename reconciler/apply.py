@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.diff import resolve
-from reconciler.effects import Begin, Effect, Identify, Live, Read, Record, Write
+from reconciler.effects import Begin, Effect, Identify, Live, Proof, Prove, Read, Record, Write
 from reconciler.errors import Conflict, Locked, Missing, ProviderError, ReconcilerError, Refused
 from reconciler.looking import confirmed, has_shared, noted, reached, seen
 from reconciler.model import MISSING, Address, Computed, Entry, Resource, Value, references
@@ -39,6 +39,7 @@ class Outcome:
     done: list[Change] = field(default_factory=list)
     failed: list[tuple[Change, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    proofs: tuple[Proof, ...] = ()
 
 
 def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
@@ -54,16 +55,12 @@ def apply(plan: TenantPlan) -> Generator[Effect, Any, Outcome]:
         answer = yield from _written(work, batch._replace(changes=changes))
         if answer is not None:  # whoever plans next looks what we did: nothing is written any more
             return work.given_up(answer)
-    touched = tuple(scope for scope in plan.scopes if (scope[0], scope[1].domain) in work.touched)
-    if touched:
-        work.look((yield Read(touched)))
+    yield from _looked(work)
     for name in sorted(plan.takes - {batch.provider for batch in plan.batches}):
         work.known(name, (yield Identify(name, plan.identities.get(name))))
     entries = {step.address: step.entry for step in plan.steps} | work.entries
     if entries or begun or plan.unfinished or plan.names or plan.joins or work.identities:
-        done, failed = tuple(work.outcome.done), tuple(work.outcome.failed)
-        held, told = bool(plan.held), work.identities
-        unwritten = yield Record(plan.tenant, entries, plan.scopes, done, failed, work.unseen, told, held)
+        unwritten = yield work.record(entries)
         if isinstance(unwritten, Locked) and not begun:
             return work.given_up(unwritten)
         if unwritten is not None:
@@ -85,6 +82,15 @@ def _written(work: _Work, batch: Batch) -> Generator[Effect, Any, ReconcilerErro
     else:
         work.written(batch.changes, answer)
     return None
+
+
+def _looked(work: _Work) -> Generator[Effect, Any, None]:
+    """Read again what was written, then ask the name servers that shall say it."""
+    touched = tuple(scope for scope in work.plan.scopes if (scope[0], scope[1].domain) in work.touched)
+    if touched:
+        work.look((yield Read(touched)))
+    if published := work.published():
+        work.outcome.proofs = yield Prove(work.plan.tenant, published)
 
 
 @dataclass(slots=True)
@@ -174,6 +180,19 @@ class _Work:
     def _unsure(self, change: Change, why: str) -> None:
         self.unsure[change.address] = (change, why)
         self.touched.add((change.address.provider, change.domain))
+
+    def published(self) -> tuple[Change, ...]:
+        """The record sets that were made, changed or removed, and that named servers shall say."""
+        done = (change for change in self.outcome.done if change.kind.name == "record")
+        return tuple(change for change in done if change.address.provider in self.plan.watched)
+
+    def record(self, entries: Mapping[Address, Entry | None]) -> Record:
+        """What is noted in the end."""
+        made, plan = self.outcome, self.plan
+        return Record(
+            plan.tenant, entries, plan.scopes, tuple(made.done), tuple(made.failed), self.unseen, self.identities,
+            bool(plan.held), made.proofs,
+        )  # fmt: skip
 
     def look(self, live: Live) -> None:
         """Judge every change by what is there now."""

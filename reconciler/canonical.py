@@ -20,6 +20,7 @@ UNLIMITED = "unlimited"
 
 # RFC 5321 dot-atom without what shells, maps and paths give a meaning of their own (/ | % ! * ? `).
 _LOCAL_PART = re.compile(r"[a-z0-9_#$&'=^{}~+-]+(?:\.[a-z0-9_#$&'=^{}~+-]+)*")
+_SERVER = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([^\s:\[\]/]{1,253}))(?::([0-9]{1,5}))?", re.IGNORECASE)
 _RESERVED = frozenset({"example", "invalid", "localhost", "test", "example.com", "example.net", "example.org"})
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _MEASURE = re.compile(r"(0|[1-9][0-9]{0,14}) ([A-Za-z]+)")
@@ -119,6 +120,15 @@ def address_in(text: str) -> str | None:
 
 
 @lru_cache(maxsize=1024)
+def server(text: str) -> tuple[str, int]:
+    """A name server and its port: `ns1.a.example`, `192.0.2.1:5300`, `[2001:db8::1]:53`. Raises ValueError."""
+    match = _SERVER.fullmatch(text)
+    port = int(match[3] or 53) if match else 0
+    if match is None or not 0 < port < 65536:
+        raise ValueError(f"{text!r} is no name server: write HOST or HOST:PORT, an IPv6 address in brackets")
+    return (match[1] or domain(match[2])), port
+
+
 def size(text: str) -> int | str:
     """`10 GiB` as bytes; `unlimited` stays. Raises ValueError."""
     if text == UNLIMITED:

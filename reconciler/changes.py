@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.findings import Finding, Origin
     from reconciler.model import Address, Entry, Kind, Resource, Scope, Value
@@ -184,6 +184,7 @@ class TenantPlan(NamedTuple):
     sha: str = ""  # the digest of all that it declared, also while a part of it is applied
     removed: int = 0  # how many things it takes away: retired, deleted, let go
     accept: Sequence[Mapping[str, Any]] = ()  # the named exceptions of its control.yaml
+    watched: frozenset[str] = frozenset()  # DNS providers that name the servers which shall say what was applied
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -237,13 +238,7 @@ class Facts(NamedTuple):
     limits: Mapping[str, Any] = {}  # as reconciler.yaml says them
     freezes: Sequence[Mapping[str, Any]] = ()  # the same
     enforcing: frozenset[str] = frozenset()  # ids of MTA-STS policies in the mode `enforce`
+    seen: frozenset[str] = frozenset()  # names of DKIM records that every name server has as the key says
+    unseen: frozenset[str] = frozenset()  # the same that some server does not have yet
+    watched: frozenset[str] = frozenset()  # DNS providers that name their authoritative servers
     now: str = ""  # local time in the estate's time zone, ISO, to the minute
-
-
-def joined(declared: Iterable[Change], due: Iterable[Change]) -> tuple[Change, ...]:
-    """Declared and due changes; what is of one thing is one change, that what is due goes on from."""
-    found = {change.address: change for change in declared}
-    for change in due:
-        first = found.get(change.address)
-        found[change.address] = change if first is None else first._replace(aim=change.aim, entry=change.entry)
-    return tuple(found.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler import offline
+from reconciler import offline, watching
 from reconciler.changes import Change, Facts, Step, TenantPlan
 from reconciler.claims import UNFINISHED
 from reconciler.crossing import left
@@ -65,6 +65,9 @@ def plan_some(session: Session, names: Sequence[str]) -> list[tuple[Left, Tenant
     ledgers, facts = session.ledgers.read({name: session.tips.get(name) for name in names}), _facts(session)
     drafts = [_Draft(session, facts, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
     live = session.world.read({pair: None for draft in drafts for pair in draft.asked})
+    known, unknown = watching.seen(session.estate.agency, [draft.compiled for draft in drafts], live)
+    for draft in drafts:
+        draft.facts = draft.facts._replace(seen=known, unseen=unknown)
     answering = {name for (name, _), answer in live.items() if not isinstance(answer, Unreachable)}
     judged = {name for draft in drafts for name in draft.judged}
     seen = session.world.identities(sorted(judged & answering))
@@ -201,6 +204,7 @@ def _facts(session: Session) -> Facts:
         freezes=agency.data.get("freeze", ()),
         now=session.estate.now,
         enforcing=frozenset(enforcing(agency.servers)),
+        watched=frozenset(agency.witnesses),
     )
 
 

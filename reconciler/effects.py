@@ -42,6 +42,22 @@ class Read(NamedTuple):
     scopes: tuple[tuple[str, Scope], ...]
 
 
+class Proof(NamedTuple):
+    """What one server said of one record set that was changed; `why` is empty where it says what it should."""
+
+    tenant: str
+    address: Address
+    server: str
+    why: str
+
+
+class Prove(NamedTuple):
+    """Ask the authoritative name servers for the record sets that were changed. Answer: a Proof for each and server."""
+
+    tenant: str
+    changes: tuple[Change, ...]
+
+
 class Record(NamedTuple):
     """Write to the ledger what was confirmed (None: forget the line), and what became of each change.
 
@@ -57,10 +73,11 @@ class Record(NamedTuple):
     unseen: bool = False
     identities: Mapping[str, str] = {}
     held: bool = False  # something of the plan is left for a later apply
+    proofs: tuple[Proof, ...] = ()  # what name servers said of what was made
 
     @property
     def whole(self) -> bool:
         return not self.failed and not self.held
 
 
-Effect = Begin | Identify | Write | Read | Record
+Effect = Begin | Identify | Write | Read | Prove | Record

@@ -136,13 +136,15 @@ class Journal:
         lines = {**ledger.entries, **plan.settled}
         changes = [{**self._change(change), "result": "applied", "error": None} for change in record.done]
         changes += [{**self._change(change), "result": "not applied", "error": why} for change, why in record.failed]
+        wrong = record.failed or any(proof.why for proof in record.proofs)
         content = {
             "format": RUN_FORMAT,
             **self._head(plan),
             "ended": now(),
             "base": ledger.applied,
-            "result": "failed" if record.failed else "applied",
+            "result": "failed" if wrong else "applied",
             "changes": changes,
+            **({"proofs": list(map(data.proof, record.proofs))} if record.proofs else {}),
             "steps": [data.step(step, lines.get(step.address), self._run.authors) for step in plan.steps],
         }
         after = advanced(follow(ledger, plan.names), record, self._run.commit)

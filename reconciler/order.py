@@ -187,3 +187,12 @@ def _mx_barrier(changes: Sequence[Change], before: dict[Address, set[Address]]) 
             for other in ours:
                 if other.aim is None or other.action == "retire":
                     before[other.address].add(change.address)
+
+
+def joined(declared: Iterable[Change], due: Iterable[Change]) -> tuple[Change, ...]:
+    """Declared and due changes; what is of one thing is one change, that what is due goes on from."""
+    found = {change.address: change for change in declared}
+    for change in due:
+        first = found.get(change.address)
+        found[change.address] = change if first is None else first._replace(aim=change.aim, entry=change.entry)
+    return tuple(found.values())

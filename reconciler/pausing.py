@@ -12,9 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.changes import joined
 from reconciler.findings import Origin, Rule
-from reconciler.order import dependencies, makes_room, unavoidable
+from reconciler.order import dependencies, joined, makes_room, unavoidable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.changes import TenantPlan, joined
 from reconciler.errors import StalePlan
 from reconciler.holding import possible
-from reconciler.order import batches
+from reconciler.order import batches, joined
 from reconciler.review import covered, digest, plain, sha256, tenant_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from reconciler.changes import Change, Intent, Plan
+    from reconciler.changes import Change, Intent, Plan, TenantPlan
 
 _ANY = {"known": "after apply"}
 

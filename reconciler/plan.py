@@ -8,6 +8,7 @@ from __future__ import annotations
 from graphlib import CycleError
 from typing import TYPE_CHECKING
 
+from reconciler import stages
 from reconciler.changes import Batch, Change, Facts, Step, TenantPlan, Unmanaged, Waiting
 from reconciler.checks import acceptances, incidents, ladder, limits, planned, removals
 from reconciler.checks.planned import Compared
@@ -100,6 +101,7 @@ def plan_tenant(
     )  # fmt: skip
     draft.findings += [*planned.check(compared, facts), *ladder.check(compared, facts)]
     draft.findings += [*incidents.check(compared), *_first(compiled, base)]
+    stages.hold(draft, base, there, facts)
     gone = {d.address for d in drift if d.field == "exists"} & compiled.state.keys()
     draft.changes, later, draft.todo = hold_back(draft.changes, there, gone, facts.read_only)
     draft.later += later
@@ -128,6 +130,7 @@ def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope
         findings=(*compiled.findings, *accepted(draft.findings, facts.accept, facts.today)),
         scopes=tuple(asked),
         accept=compiled.rules.accept,
+        watched=facts.watched,
     )
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.changes import Change, Plan, TenantPlan
+    from reconciler.effects import Proof
     from reconciler.findings import Finding
 
 Verdict = Literal["applied", "nothing", "refused", "held", "stale", "locked", "failed", "skipped"]
@@ -24,7 +25,10 @@ class Checked(NamedTuple):
 
 
 class TenantResult(NamedTuple):
-    """What became of a tenant. `not_done` pairs each change with why; `rerun` is the command that goes on."""
+    """What became of a tenant. `not_done` pairs each change with why; `rerun` is the command that goes on.
+
+    `proofs` is what name servers said of the records that were changed, `findings` where that is not what it should be.
+    """
 
     tenant: str
     result: Verdict
@@ -33,6 +37,8 @@ class TenantResult(NamedTuple):
     error: str | None = None
     rerun: str | None = None
     digest: str = ""
+    proofs: tuple[Proof, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Result(NamedTuple):

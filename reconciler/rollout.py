@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler import apply as applying
-from reconciler import runner
+from reconciler import proof, runner
+from reconciler.findings import in_order
 from reconciler.handover import hand_over
 from reconciler.journal import Journal
 from reconciler.results import TenantResult, why
@@ -64,12 +65,15 @@ def _apply_wave(session: Session, run: Run, wave: Sequence[TenantPlan]) -> Itera
 
 def _result(outcome: Outcome, planned: TenantPlan) -> TenantResult:
     done, failed, held = tuple(outcome.done), tuple(outcome.failed), _held(planned)
-    error = outcome.errors[0] if outcome.errors else failed[0][1] if failed else None
-    result: Verdict = "locked" if outcome.locked else "failed" if failed else "applied" if done else "nothing"
+    unseen = in_order(proof.findings(outcome.proofs, done))
+    error = outcome.errors[0] if outcome.errors else failed[0][1] if failed else unseen[0].summary if unseen else None
+    wrong = failed or unseen
+    result: Verdict = "locked" if outcome.locked else "failed" if wrong else "applied" if done else "nothing"
     if result == "nothing" and held:
         result = "held"
     rerun = _rerun(outcome.tenant) if failed or held or outcome.locked else None
-    return TenantResult(outcome.tenant, result, done, (*failed, *held), error, rerun, tenant_digest(planned))
+    sha = tenant_digest(planned)
+    return TenantResult(outcome.tenant, result, done, (*failed, *held), error, rerun, sha, outcome.proofs, unseen)
 
 
 def left(planned: TenantPlan) -> TenantResult:

@@ -8,15 +8,16 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler import providers
+from reconciler import proof, providers
 from reconciler.apply import Outcome
-from reconciler.effects import Begin, Effect, Identify, Live, Read, Record, Write
+from reconciler.effects import Begin, Effect, Identify, Live, Proof, Prove, Read, Record, Write
 from reconciler.errors import Conflict, ProviderError, ReconcilerError, Refused
 from reconciler.providers import _identity
 
 if TYPE_CHECKING:
     from reconciler.agency import Agency
-    from reconciler.changes import Batch, TenantPlan
+    from reconciler.answers import Server
+    from reconciler.changes import Batch, Change, TenantPlan
     from reconciler.model import Address, Resource, Scope, Value
     from reconciler.providers import Provider
 
@@ -85,6 +86,20 @@ class World:
         except Exception as error:  # noqa: BLE001  (as above; whether it was written is found out by looking)
             return _as_provider_error(batch.provider, error)
 
+    def prove(self, changes: Sequence[Change]) -> tuple[Proof, ...]:
+        """What the authoritative servers say of record sets that were changed, once all have them or the time is up."""
+        if not changes:
+            return ()
+        from reconciler import witnesses
+
+        asked = {(server, proof.question(c.address)): c for c in changes for server in self.servers(c.address.provider)}
+        heard = witnesses.until(asked, lambda one, answer: proof.agrees(asked[one], answer))
+        return tuple(proof.proofs(asked, heard))
+
+    def servers(self, provider: str) -> tuple[Server, ...]:
+        """The authoritative servers that a DNS provider names."""
+        return self._agency.witnesses.get(provider, ())
+
     def close(self) -> None:
         for provider in self._open.values():
             provider.close()
@@ -138,7 +153,7 @@ class Journal(Protocol):
 
 
 Running = Generator[Effect, Any, Outcome]
-Together = Begin | Read | Record  # what is done for many tenants in one go
+Together = Begin | Read | Prove | Record  # what is done for many tenants in one go
 
 
 def drive(applies: Iterable[Running], world: World, journal: Journal) -> list[Outcome]:
@@ -151,7 +166,8 @@ def drive(applies: Iterable[Running], world: World, journal: Journal) -> list[Ou
         live: Live = world.read({scope: None for effect in reads for scope in effect.scopes}) if reads else {}
         begun = journal.begin([effect.plan for _, effect in asked if isinstance(effect, Begin)])
         noted = journal.record([effect for _, effect in asked if isinstance(effect, Record)])
-        waiting = [(apply, _answer(effect, live, begun, noted)) for apply, effect in asked]
+        proofs = world.prove([c for _, effect in asked if isinstance(effect, Prove) for c in effect.changes])
+        waiting = [(apply, _answer(effect, live, begun, noted, proofs)) for apply, effect in asked]
     return outcomes
 
 
@@ -180,10 +196,13 @@ def _performed(effect: Identify | Write, world: World, journal: Journal, lost: d
 
 
 def _answer(
-    effect: Together, live: Live, begun: Mapping[str, ReconcilerError], noted: Mapping[str, ReconcilerError]
-) -> Any:
+    effect: Together, live: Live, begun: Mapping[str, ReconcilerError], noted: Mapping[str, ReconcilerError],
+    proofs: Sequence[Proof],
+) -> Any:  # fmt: skip
     if isinstance(effect, Read):
         return {(provider, scope.domain): live[provider, scope.domain] for provider, scope in effect.scopes}
     if isinstance(effect, Begin):
         return begun.get(effect.plan.tenant)
+    if isinstance(effect, Prove):
+        return tuple(proof for proof in proofs if proof.tenant == effect.tenant)
     return noted.get(effect.tenant)

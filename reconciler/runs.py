@@ -58,7 +58,13 @@ _HEAD = {
     "no_remote": text,
     "settled": (None, {"run": plain, "made": [_is_address], "unclear": [_is_address]}),
 }
-_ENDED = {"ended": plain, "result": plain, "changes": [{**_CHANGE, "result": plain, "error": text}], "steps": [_STEP]}
+_ENDED = {
+    "ended": plain,
+    "result": plain,
+    "changes": [{**_CHANGE, "result": plain, "error": text}],
+    "steps": [_STEP],
+    "proofs?": [{"address": _is_address, "server": plain, "why": str}],
+}
 _SHAPES = {INTENT_FORMAT: shape({**_HEAD, "changes": [_CHANGE]}), RUN_FORMAT: shape({**_HEAD, **_ENDED})}
 
 

@@ -28,6 +28,7 @@ FAMILIES = {
         "Plan",
         "What making it so would do to what is live. An error refuses its tenant: exit code 3; PL301, PL309: 1.",
     ),
+    "LV": ("Live", "What the world sees of what was applied. An error says that the tenant has failed: exit code 1."),
 }
 COLUMNS = "| code | | what, and why it matters | what to do | made in |\n|---|---|---|---|---|\n"
 HEAD = """\

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler import agency as agency_file
 from reconciler import providers
 from reconciler.findings import Origin, Rule
+from reconciler.providers import _shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,10 @@ SETTING = Rule(
     "See docs/reference/files.md for the settings of each type.",
     why="A misspelled setting left out in silence would have us work on another database or folder than meant.",
 )
-_GENERAL = frozenset({"type", "read_only", "renamed_from"})
+_GENERAL = {
+    "mail": frozenset({"type", "read_only", "renamed_from"}),
+    "dns": frozenset({"type", "read_only", "renamed_from", "authoritative"}),
+}
 
 
 def check(agency: Agency) -> Iterator[Finding]:
@@ -41,8 +45,8 @@ def check(agency: Agency) -> Iterator[Finding]:
             names = ", ".join(providers.types())
             yield NO_TYPE.at(name, f"`{settings['type']}` is no {side} provider; there are {names}.", origin)
             continue
-        yield from _settings(name, settings, module.REQUIRED, module.OPTIONAL, origin)
-        for path, why in module.problems(settings):
+        yield from _settings(name, settings, module.REQUIRED, module.OPTIONAL | _GENERAL[side], origin)
+        for path, why in (*module.problems(settings), *_shapes.servers(settings, "authoritative")):
             what = f"`{'.'.join(map(str, path))}` {why}."
             yield SETTING.at(name, what, Origin(origin.file, (*origin.path, *path)))
 
@@ -52,5 +56,5 @@ def _settings(
 ) -> Iterator[Finding]:
     for missing in sorted(required - settings.keys()):
         yield SETTING.at(name, f"`{missing}` is missing.", origin)
-    for unknown in sorted(settings.keys() - required - optional - _GENERAL):
+    for unknown in sorted(settings.keys() - required - optional):
         yield SETTING.at(name, f"`{unknown}` is none of its settings.", Origin(origin.file, (*origin.path, unknown)))

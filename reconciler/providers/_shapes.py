@@ -46,6 +46,19 @@ def choice(settings: Mapping[str, Any], key: str, values: Collection[str]) -> It
         yield (key,), f"must be one of {', '.join(values)}"
 
 
+def servers(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
+    """This setting is a list of name servers with their ports, at least one, where it is there."""
+    names = settings.get(key, ["localhost"])
+    if not isinstance(names, list) or not names:
+        yield (key,), "must be a list of name servers"
+        return
+    for index, name in enumerate(names):
+        try:
+            canonical.server(name if isinstance(name, str) else "")
+        except ValueError:
+            yield (key, index), "is no name server: write HOST or HOST:PORT, an IPv6 address in brackets"
+
+
 def hosts(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
     """This setting is a list of host names (RFC 1123), at least one, where it is there."""
     names = settings.get(key, ["localhost"])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconciler.changes import Change, Drift, Plan, Step, TenantPlan
+    from reconciler.effects import Proof
     from reconciler.findings import Finding, Rule
     from reconciler.model import Address, Entry, Value
     from reconciler.results import Checked, Result, TenantResult
@@ -203,4 +204,11 @@ def _tenant_result(found: TenantResult) -> Data:
         "not_done": [{"address": str(c.address), "action": c.action, "why": why} for c, why in found.not_done],
         "error": found.error,
         "rerun": found.rerun,
+        "proofs": list(map(proof, found.proofs)),
+        "findings": list(map(finding, found.findings)),
     }
+
+
+def proof(found: Proof) -> Data:
+    """What one name server said of a record set; `why` is empty where it says what was applied."""
+    return {"address": str(found.address), "server": found.server, "why": found.why}

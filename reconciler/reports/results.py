@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.reports.lines import findings
 from reconciler.wording import counted, visible
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def result(found: Result) -> Iterator[Line]:
     """What an apply did."""
     for tenant in found.tenants:
-        yield from _tenant_result(tenant)
+        yield from _tenant_result(tenant, found.run)
     done = sum(len(tenant.done) for tenant in found.tenants)
     missed = sum(len(tenant.not_done) for tenant in found.tenants)
     yield ()
@@ -37,7 +38,7 @@ _SAID = {
 }
 
 
-def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
+def _tenant_result(tenant: TenantResult, run: str) -> Iterator[Line]:
     if tenant.result == "nothing":
         return
     good = tenant.result in {"applied", "held"}
@@ -50,6 +51,13 @@ def _tenant_result(tenant: TenantResult) -> Iterator[Line]:
     if good or tenant.result == "failed":
         for change, why in tenant.not_done:
             yield ((f"  not done: {change.action} {change.address}: {visible(why)}", ""),)
+    if tenant.findings:
+        yield from findings(tenant.findings)
+        yield ((f"  to undo what was made: reconciler rollback {run}", "bold"),)
+    elif tenant.proofs:
+        servers = len({proof.server for proof in tenant.proofs})
+        sets = len({proof.address for proof in tenant.proofs})
+        yield ((f"  seen at {counted(servers, 'name server')}: {counted(sets, 'record set')}", "green"),)
     if tenant.result == "stale":
         yield ((f"  its digest now: {tenant.digest}", ""),)
     if tenant.rerun:
