@@ -1,4 +1,6 @@
-"""The commands that answer a question from Git alone: no live system and no remote is contacted by any of them."""
+"""The commands that answer a question from Git alone: no live system and no remote is contacted by any of them, but
+for `records`, which asks the signer for its public keys.
+"""
 
 from __future__ import annotations
 
@@ -101,6 +103,22 @@ def trace(form: str, address: str, **options: Any) -> None:
     leave(ERROR if found.unknown else DONE)
 
 
+@click.command()
+@common
+@formats("text", "json")
+@click.argument("domain", metavar="DOMAIN")
+def records(form: str, domain: str, **options: Any) -> None:
+    """Print the DNS records of DOMAIN, as text to hand to whoever runs its zone."""
+    from reconciler import handing
+    from reconciler.reports import data, handed
+
+    output, request = prepare(form, **options)
+    found = handing.records(request, domain)
+    announce(found.differing)
+    output.text(data.text(handed.as_data(found)) if form == "json" else handed.text(found))
+    leave(DONE)
+
+
 def _warn(found: Sequence[Finding]) -> None:
     """Findings beside an answer that somebody keeps: on stderr."""
     from reconciler.reports import lines
@@ -108,4 +126,4 @@ def _warn(found: Sequence[Finding]) -> None:
     aside(lines.findings(found))
 
 
-COMMANDS = (who, trace, inventory, codeowners)
+COMMANDS = (who, trace, inventory, codeowners, records)

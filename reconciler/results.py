@@ -62,6 +62,18 @@ class Rollback(NamedTuple):
     plan: Plan
 
 
+class Handed(NamedTuple):
+    """What stands in a zone for one domain. `unknown` says of sets why they cannot be told, `absent` what must go."""
+
+    commit: str
+    tenant: str
+    domain: str
+    sets: tuple[tuple[str, str, int, tuple[str, ...]], ...]  # (name, type, TTL in seconds, values)
+    unknown: tuple[tuple[str, str, str], ...]  # (name, type, why)
+    absent: tuple[tuple[str, str, tuple[str, ...]], ...]  # (name, type, the values that must go; none: all of them)
+    differing: tuple[str, ...] = ()
+
+
 def why(planned: TenantPlan, reason: str) -> tuple[tuple[Change, str], ...]:
     """Each declared change with why it was not made."""
     return tuple((change, reason) for change in planned.changes)

@@ -23,7 +23,7 @@ SHELL = (
     {"cli_checks", "cli_past", "cli_questions"},
     {"options"},
     {"output"},
-    {"engine", "inquiries", "rulebook", "validation"},
+    {"engine", "handing", "inquiries", "rulebook", "validation"},
     {"rollback"},
     {"rollout"},
     {"last_change"},

@@ -99,6 +99,19 @@ def _said(thing: Resource | None) -> tuple[Value, int | None]:
 TYPES = tuple(sorted(FORMS))
 
 
+def quoted(text: str) -> str:
+    """A TXT value as its strings of at most 255 bytes, `"…" "…"` (RFC 1035, sections 3.3.14 and 5.1)."""
+    data = text.encode("utf-8", "surrogateescape")
+    parts = [data[at : at + 255] for at in range(0, len(data), 255)] or [b""]
+    return " ".join(f'"{"".join(map(_escaped, part))}"' for part in parts)
+
+
+def _escaped(byte: int) -> str:
+    if byte in b'"\\':
+        return f"\\{byte:c}"
+    return chr(byte) if 32 <= byte < 127 else f"\\{byte:03d}"
+
+
 @lru_cache(maxsize=16384)
 def check_value(type_: str, text: str) -> str:
     """The canonical form of a value a person wrote. Raises ValueError saying what is wrong with it."""

@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.kinds.record import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
@@ -234,19 +236,6 @@ def _other(type_: str, data: str, origin: str, number: int) -> str:
         return dns.rdata.from_text("IN", type_, data, dns.name.from_text(origin), relativize=False).to_text()
     except Exception:  # noqa: BLE001 - a stranger's text in a parser that promises no class of error
         raise Odd(number) from None
-
-
-def quoted(text: str) -> str:
-    """A TXT value as its strings of at most 255 bytes, `"…" "…"` (RFC 1035, sections 3.3.14 and 5.1)."""
-    data = text.encode("utf-8", "surrogateescape")
-    parts = [data[at : at + 255] for at in range(0, len(data), 255)] or [b""]
-    return " ".join(f'"{"".join(map(_escaped, part))}"' for part in parts)
-
-
-def _escaped(byte: int) -> str:
-    if byte in b'"\\':
-        return f"\\{byte:c}"
-    return chr(byte) if 32 <= byte < 127 else f"\\{byte:03d}"
 
 
 def fresh_line(key: Key, ttl: int, text: str) -> Line:
