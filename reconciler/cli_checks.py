@@ -54,9 +54,9 @@ def annotated(findings: Sequence[Finding], output: Output, request: Request) -> 
 def explain(code: str, form: str) -> None:
     """What a finding means, why it matters and what to do about it."""
     from reconciler import rulebook
-    from reconciler.reports import data, lines
+    from reconciler.reports import data, explained
 
     rule = rulebook.rule(code)
     output = Output(form, None, color=True, verbose=False)
-    output.text(data.text(data.rule(rule))) if form == "json" else output.lines(lines.rule(rule))
+    output.text(data.text(data.rule(rule))) if form == "json" else output.lines(explained.rule(rule))
     leave(DONE)

@@ -12,7 +12,7 @@ from reconciler.diff import resolve
 from reconciler.dues import accepted, as_applied, divided
 from reconciler.errors import ProviderError
 from reconciler.kinds import kinds
-from reconciler.model import Address, Computed, Entry, Resource, Scope, Value, references
+from reconciler.model import MISSING, Address, Computed, Entry, Resource, Scope, Value, references
 from reconciler.parts import known
 from reconciler.renames import renamed, renames
 from reconciler.rules import quieted
@@ -100,7 +100,7 @@ class _Comparing:
     def compare(self, address: Address, domain: str) -> None:
         """Compare one thing; what a day or a policy brings about goes to what is due."""
         old = self._draft.was.get(address)
-        git, entry, live = self._compiled.state.get(address), self._base.get(old or address), self._live(address, old)
+        git, entry, live = self._git(address), self._base.get(old or address), self._live(address, old)
         ended = self._compiled.ended.get(address)
         why = (ended.why if ended else self._compiled.rules.leaving.get(domain)) if entry else None
         context = self._context(address, domain, live)
@@ -117,6 +117,15 @@ class _Comparing:
             assert git is not None and live is not None and entry is not None
             outcome = renamed(outcome, Thing(kind, address, git, git, live, entry, context), old)
         _collect(outcome if not outcome.drift else self._marked(outcome), self._compiled.tenant, self._draft)
+
+    def _git(self, address: Address) -> Resource | None:
+        """What Git says, but for what a system that is only read does not tell: the TTL, of public DNS."""
+        git = self._compiled.state.get(address)
+        if git is None or address.provider not in self._facts.read_only:
+            return git
+        told = self._facts.provider_kinds.get(address.provider, {}).get(address.kind, frozenset())
+        untold = dict.fromkeys({"ttl"} - told, MISSING)
+        return git.having(**untold)._replace(initial={}) if untold else git
 
     def _live(self, address: Address, old: Address | None) -> Resource | None:
         """What is there, also under the name that it had."""

@@ -64,7 +64,7 @@ def plan_some(session: Session, names: Sequence[str]) -> list[tuple[Left, Tenant
     """(what it leaves for checks over all of them, its plan) of some tenants, read together: one call per provider."""
     ledgers, facts = session.ledgers.read({name: session.tips.get(name) for name in names}), _facts(session)
     drafts = [_Draft(session, facts, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
-    live = session.world.read({pair: None for draft in drafts for pair in draft.asked})
+    live = session.world.read({pair: None for draft in drafts for pair in draft.asked}, _names(session, drafts))
     known, unknown = watching.seen(session.estate.agency, [draft.compiled for draft in drafts], live)
     for draft in drafts:
         draft.facts = draft.facts._replace(seen=known, unseen=unknown)
@@ -72,6 +72,18 @@ def plan_some(session: Session, names: Sequence[str]) -> list[tuple[Left, Tenant
     judged = {name for draft in drafts for name in draft.judged}
     seen = session.world.identities(sorted(judged & answering))
     return [(draft.left, draft.plan(live, seen)) for draft in drafts]
+
+
+def _names(session: Session, drafts: Sequence[_Draft]) -> dict[tuple[str, str], set[str]]:
+    """{(provider, domain): names of what Git and the ledger have there}, of providers that are asked by name."""
+    asked, found = session.world.by_name(), dict[tuple[str, str], set[str]]()
+    for draft in drafts if asked else ():
+        known = {address: thing.domain for side in (draft.ledger.entries, draft.compiled.state)
+                 for address, thing in side.items()} | draft.compiled.absent  # fmt: skip
+        for address, domain in known.items():
+            if address.provider in asked:
+                found.setdefault((address.provider, domain), set()).add(address.name)
+    return found
 
 
 class _Draft:

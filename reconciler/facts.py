@@ -17,7 +17,7 @@ from reconciler.kinds.record import lenient
 from reconciler.wording import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.answers import Question
 
@@ -31,11 +31,13 @@ _FAILED = Answer("failed")
 class Resolver:
     """Asks DNS. Raises ReconcilerError where RECONCILER_RESOLVER is none.
 
-    `said` is ADDRESS, ADDRESS:PORT, `none` (nothing is asked, all fails) or empty (the system's own).
+    `said` is ADDRESS, ADDRESS:PORT, `none` (nothing is asked, all fails) or empty (the system's own). `exact` gives
+    values as they are, to be compared; else they can be shown, and are in lower case.
     """
 
-    def __init__(self, said: str | None = None) -> None:
-        self._server = _server(os.environ.get(VARIABLE, "") if said is None else said)
+    def __init__(self, said: str | None = None, *, exact: bool = False) -> None:
+        self._server = server(os.environ.get(VARIABLE, "") if said is None else said)
+        self._form = exactly if exact else readable
         self._mute = self._server == "none"
         self._left = WHOLE
         self._heard = 0.0
@@ -81,13 +83,13 @@ class Resolver:
             self._mute = self._mute or left <= 0 or time.monotonic() - self._heard > SILENCE
             if self._mute:
                 return
-            answer = await _one(resolver, question, min(ONE, left))
+            answer = await _one(resolver, question, min(ONE, left), self._form)
             if answer is not None:
                 self._heard = time.monotonic()
                 answers[question] = answer
 
 
-async def _one(resolver: Any, question: Question, seconds: float) -> Answer | None:
+async def _one(resolver: Any, question: Question, seconds: float, form: Callable[[str, Any], str]) -> Answer | None:
     """What the resolver says; None where it says nothing."""
     import dns.exception
     import dns.resolver
@@ -101,18 +103,25 @@ async def _one(resolver: Any, question: Question, seconds: float) -> Answer | No
         return None
     except dns.exception.DNSException:  # it says that it cannot say, or this is no name
         return _FAILED
-    values = tuple(sorted({_value(rtype, data) for data in found.rrset or ()}))
+    values = tuple(sorted({form(rtype, data) for data in found.rrset or ()}))
     return Answer("found", values) if values else Answer("empty")
 
 
-def _value(rtype: str, data: Any) -> str:
+def readable(rtype: str, data: Any) -> str:
     """The canonical form of a value; nothing in it that a terminal would obey."""
     if rtype == "TXT":
         return visible(b"".join(data.strings).decode("utf-8", "backslashreplace"))
     return visible(lenient(rtype, data.to_text()).lower())
 
 
-def _server(said: str) -> Any:
+def exactly(rtype: str, data: Any) -> str:
+    """The canonical form of a value, as a record has it; bytes of a text that are no UTF-8 as surrogates."""
+    if rtype == "TXT":
+        return b"".join(data.strings).decode("utf-8", "surrogateescape")
+    return lenient(rtype, data.to_text())
+
+
+def server(said: str) -> Any:
     """(address, port) of what the variable says; `none`, or empty for the system's own."""
     if said in {"", "none"}:
         return said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,19 +40,30 @@ class World:
             self._open[name] = providers.connect(name, settings["type"], resolved, str(self._root))
         return self._open[name]
 
-    def read(self, scopes: Scopes) -> dict[tuple[str, str], tuple[Resource, ...] | ProviderError]:
-        """All that is asked for, one call per provider. A provider that fails answers its error for each scope."""
+    def read(
+        self, scopes: Scopes, names: Mapping[tuple[str, str], Collection[str]] | None = None
+    ) -> dict[tuple[str, str], tuple[Resource, ...] | ProviderError]:
+        """All that is asked for, one call per provider. A provider that fails answers its error for each scope.
+
+        `names` are those of the things in a provider's domain that somebody wants to know of: see `by_name`.
+        """
         by_provider: dict[str, list[Scope]] = {}
         for provider, scope in scopes:
             by_provider.setdefault(provider, []).append(scope)
         found: dict[tuple[str, str], tuple[Resource, ...] | ProviderError] = {}
         for provider, asked in by_provider.items():
             try:
-                answers = self.provider(provider).read(asked)
+                there = self.provider(provider)
+                wanted = {scope.domain: (names or {}).get((provider, scope.domain), ()) for scope in asked}
+                answers = there.ask(wanted) if isinstance(there, providers.Asked) else there.read(asked)
             except Exception as error:  # noqa: BLE001  (one provider's fault must not end the other tenants' run)
                 answers = dict.fromkeys((scope.domain for scope in asked), _as_provider_error(provider, error))
             found |= {(provider, domain): answer for domain, answer in answers.items()}
         return found
+
+    def by_name(self) -> frozenset[str]:
+        """Of the providers opened so far those that tell only of what they are asked for by name."""
+        return frozenset(name for name, there in self._open.items() if isinstance(there, providers.Asked))
 
     def identities(self, names: Iterable[str]) -> dict[str, str | ProviderError | None]:
         """Which system stands behind each provider's name; None: it has no identity yet."""

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from reconciler.answers import Answer
-from reconciler.kinds.record import lenient
+from reconciler.facts import exactly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -93,12 +93,5 @@ async def _one(address: Any, port: int, question: Question) -> Answer:
     if reply.rcode() == dns.rcode.NXDOMAIN:
         return Answer("nxdomain")
     found = reply.get_rrset(reply.answer, query.question[0].name, query.question[0].rdclass, query.question[0].rdtype)
-    values = tuple(sorted(_value(rtype, data) for data in found or ()))
+    values = tuple(sorted(exactly(rtype, data) for data in found or ()))
     return Answer("found", values) if values else Answer("empty")
-
-
-def _value(rtype: str, data: Any) -> str:
-    """The canonical form of a value, as a record has it."""
-    if rtype == "TXT":
-        return b"".join(data.strings).decode("utf-8", "surrogateescape")
-    return lenient(rtype, data.to_text())

@@ -35,8 +35,8 @@ SHELL = (
     {"journal", "offline", "tenant_files"},
     {"following", "swap"},
     {"signing", "tables"},
-    {"schema", "templates", "ledger", "facts", "providers", "forges", "suffixes", "witnesses"},
-    {"compact", "documents", "entries", "history", "holders"},
+    {"schema", "templates", "ledger", "providers", "forges", "suffixes", "witnesses"},
+    {"compact", "documents", "entries", "facts", "history", "holders"},
     {"reviewed", "tree"},
 )
 CORE = (

@@ -80,8 +80,9 @@ class Compared(NamedTuple):
 
 def check(compared: Compared, facts: Facts) -> Iterator[Finding]:
     """Every finding of this theme."""
-    yield from _takeovers(compared.changes)
-    yield from _occupied(compared.changes, compared.unmanaged)
+    ours = [change for change in compared.changes if change.address.provider not in facts.read_only]
+    yield from _takeovers(ours)
+    yield from _occupied(ours, compared.unmanaged)
     yield from _drift(compared)
     yield from _unsupported(compared.changes, facts)
     yield from _unsignable(compared, facts)

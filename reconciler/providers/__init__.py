@@ -10,10 +10,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from types import ModuleType
 
     from reconciler.changes import Batch
@@ -58,6 +58,14 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Let go of connections and files; safe to call twice."""
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A system that tells only of what it is asked for by name, as public DNS does."""
+
+    def ask(self, names: Mapping[str, Collection[str]]) -> Mapping[str, tuple[Resource, ...] | ProviderError]:
+        """{domain: names of things}: of every domain those of them that are there, or why that cannot be said."""
 
 
 def types() -> tuple[str, ...]:

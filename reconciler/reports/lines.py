@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reconciler.changes import Change, Plan, TenantPlan
-    from reconciler.findings import Finding, Rule
+    from reconciler.findings import Finding
     from reconciler.results import Checked
 
 Span = tuple[str, str]
@@ -31,7 +31,7 @@ SIGNS = {
     "delete": ("-", "red"),
     "purge": ("-", "bold red"),
 }
-_SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _WINDOW = 68  # characters of a line that is quoted: it stays within 80 columns
 _DIFFERS = 3  # files named before "and N more"
 
@@ -83,9 +83,7 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
     for change in tenant.due:
         yield (("  due", "bold"), (f" ({change.reason}){_needs(change)}:", ""))
         yield from _change(change)
-    for change in tenant.todo:
-        yield (("  todo by a person (the provider is read only):", "bold"),)
-        yield from _change(change)
+    yield from _todo(tenant)
     for waiting in tenant.later:
         when = f" on {waiting.when}" if waiting.when else ""
         yield ((f"  later: {waiting.action} {waiting.address.kind} {waiting.address.name}{when} ({waiting.why})", ""),)
@@ -94,6 +92,16 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
     yield from _unmanaged(tenant)
     gone = any(finding.code == "PL213" for finding in tenant.findings)
     yield from findings(tenant.findings, "" if gone else tenant.tenant)
+
+
+def _todo(tenant: TenantPlan) -> Iterator[Line]:
+    """What is to be done where nothing is written, and how its records are handed over."""
+    if tenant.todo:
+        yield (("  todo by a person (the provider is read only):", "bold"),)
+    for change in tenant.todo:
+        yield from _change(change)
+    for domain in dict.fromkeys(change.domain for change in tenant.todo if change.kind.name == "record"):
+        yield ((f"      to hand over: reconciler records {domain}", "dim"),)
 
 
 def _needs(change: Change) -> str:
@@ -178,7 +186,7 @@ def findings(found: Sequence[Finding], tenant: str | None = None) -> Iterator[Li
     """Each finding: what and where, then why and what to do. `tenant` is whose they are, as `place` takes it."""
     for finding in found:
         where = visible(f"{finding.origin.file}:{finding.origin.line or 1}:{finding.origin.column or 1}: ")
-        style = _SEVERITIES[finding.severity]
+        style = SEVERITIES[finding.severity]
         yield (
             (f"  {finding.severity} {finding.code} ", style),
             (where if finding.origin.file else "", "bold"),
@@ -201,30 +209,6 @@ def _quoted(finding: Finding) -> Iterator[Line]:
     if text.strip():
         yield ((f"      {number} | {visible(text)}", "dim"),)
         yield ((f"      {' ' * len(number)} | {' ' * len(visible(text[: at - start]))}^", "dim"),)
-
-
-_FAMILIES = {
-    "IN": "input: what somebody wrote cannot be used. It is never accepted away.",
-    "OW": "ownership: who answers for something, who can reset it, who approves.",
-    "RT": "routing: where mail goes and who reads it.",
-    "DN": "DNS: what a domain's records say together, and whose domain it is.",
-    "PL": "the plan: what making it so would do to what is live.",
-    "LV": "live: what the world shows after an apply.",
-}
-
-
-def rule(found: Rule) -> Iterator[Line]:
-    """What a code means, why it matters, what to do."""
-    style = _SEVERITIES[found.severity]
-    yield ((f"{found.code} ", "bold"), (found.severity, style), (f"  {found.summary}", "bold"))
-    yield ((f"It is about {_FAMILIES[found.code[:2]]}", ""),)
-    for title, text in (("Why it matters: ", found.why), ("What to do: ", found.fix)):
-        if text:
-            yield ()
-            yield ((title, "bold"), (text, ""))
-    if found.dated:
-        yield ()
-        yield (("A day that passes can bring it about. Then it is a warning for changes that do not touch it.", ""),)
 
 
 def checked(found: Checked) -> Iterator[Line]:
