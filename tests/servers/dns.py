@@ -1,4 +1,4 @@
-"""NSD and Knot, started privately on a folder of zone files with the very blocks of docs/servers.md."""
+"""NSD, Knot and BIND, started privately on a folder of zone files with the very blocks of docs/servers.md."""
 
 from __future__ import annotations
 
@@ -37,11 +37,20 @@ server:
     rundir: "{folder}"
     listen: 127.0.0.1@{port}
 database:
-    storage: "{folder}/db"
+    storage: "{folder}"
 log:
   - target: stderr
     any: warning
 """
+BIND = """
+options {{
+  directory "{folder}"; pid-file "{folder}/named.pid"; session-keyfile "{folder}/session.key";
+  listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }};
+  recursion no; dnssec-validation no; notify no; empty-zones-enable no;
+}};
+controls {{ }};
+"""
+SECRET = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
 
 
 class NameServer:
@@ -64,10 +73,15 @@ class NameServer:
         file.write_text(text, encoding="utf-8")
         with (self.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(self.command(file), stdout=log, stderr=log)
-        self._wait(names[0])
+        for name in names:
+            self._wait(name)
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """It is down when this returns; twice is fine."""
         self.process.terminate()
         self.process.wait(20)
 
@@ -76,7 +90,7 @@ class NameServer:
             with suppress(dns.exception.Timeout, OSError):
                 if self._ask(zone, "SOA", timeout=0.1).answer:
                     return
-        self.__exit__()
+        self.stop()
         raise TimeoutError(f"no answer for {zone}: {(self.folder / 'log').read_text(encoding='utf-8')}")
 
     def _ask(self, name: str, rtype: str, timeout: float = 5) -> dns.message.Message:
@@ -114,3 +128,37 @@ class Knot(NameServer):
 
     def command(self, configuration: Path) -> list[str]:
         return ["/usr/sbin/knotd", "-c", str(configuration)]
+
+
+class UpdatedKnot(Knot):
+    """Knot whose zones are changed by UPDATE; `more` are further lines of each zone."""
+
+    more = ""
+
+    def configuration(self, names: list[str]) -> str:
+        return KNOT.format(folder=self.folder, port=self.port) + updated("/etc/knot/reconciler.conf", names, self.more)
+
+
+class SigningKnot(UpdatedKnot):
+    """The same, which signs its zones (DNSSEC)."""
+
+    more = "    dnssec-signing: on\n"
+
+
+class UpdatedBind(NameServer):
+    """BIND 9 whose zones are changed by UPDATE."""
+
+    def configuration(self, names: list[str]) -> str:
+        return BIND.format(folder=self.folder, port=self.port) + updated("/etc/bind/reconciler.conf", names)
+
+    def command(self, configuration: Path) -> list[str]:
+        return ["/usr/sbin/named", "-g", "-n", "1", "-c", str(configuration)]
+
+
+def updated(file: str, names: list[str], more: str = "") -> str:
+    """The block of docs/servers.md for one zone, for each of these."""
+    text = recipes()[file].replace("SECRET", SECRET)
+    for folder in ("/var/lib/knot", "/var/lib/bind"):
+        text = text.replace(folder, "/var/lib/reconciler/zones")
+    head, keyword, zone = text.partition("\nzone")
+    return head + "".join(f"{keyword}{zone}{more}".replace("northwind.example", name) for name in names)
