@@ -37,7 +37,11 @@ _QR, _AA = 0x8000, 0x0400
 MAKE = (
     "make it on the server (Knot: `knotc conf-set 'zone[NAME]'`; BIND: `rndc addzone`), with SOA and NS, and plan again"
 )
-ALLOW = "allow the key `transfer` and `update` there (Knot: `acl`; BIND: `allow-transfer`, `allow-update`)"
+ALLOW = "allow it there (Knot: `acl`, `action: transfer`; BIND: `allow-transfer`)"
+REFUSED = (
+    "Either the key may not update it (Knot: `acl`, `action: update`; BIND: `allow-update`), or the server does not"
+    " take a value (BIND: an MX whose host is in the zone and has no address there): its log says which"
+)
 
 
 class Records(NamedTuple):
@@ -192,7 +196,10 @@ class Line:
             why = "has another time than this host: TSIG allows 5 minutes, so set both clocks"
         except dns.tsig.PeerError as error:
             kind = Refused
-            why = f"does not take the `key` ({type(error).__name__}): name, secret and algorithm must be as it has them"
+            why = (
+                f"does not take the `key` ({type(error).__name__}): name, secret and algorithm must be as there, and"
+                " it must let it transfer and update the zone"
+            )
         except (dns.tsig.BadSignature, dns.tsig.BadKey, dns.tsig.BadAlgorithm, dns.message.UnknownTSIGKey):
             why = "signs with something else than the `key`; its answer is not believed"
         except Exception as error:  # noqa: BLE001 - a stranger's bytes in a parser that promises no class of error
@@ -220,7 +227,7 @@ class Line:
         said = reply.rcode()
         where = f"{self._where} answers {code.to_text(said)} for {zone}"
         if said in {code.NOTAUTH, code.NOTIMP, code.NOTZONE, code.REFUSED}:
-            raise Refused(f"{where}; nothing was written: {ALLOW}")
+            raise Refused(f"{where}; nothing was written. {REFUSED}")
         self._must_be_signed(reply)
         if said in {code.NXDOMAIN, code.NXRRSET, code.YXDOMAIN, code.YXRRSET}:
             raise Conflict(f"{where}: somebody changed it this moment; nothing was written, plan again")

@@ -21,23 +21,28 @@ class Relay:
 
     `asked` holds every question as (connection, what), such as (1, "AXFR a.example") or (2, "UPDATE a.example").
     `before` is called with `what` before it is handed on. `answer` makes of the next message of an answer (with its
-    two bytes of length) what is handed back; after fewer bytes than it was given the connection is closed.
+    two bytes of length) what is handed back; after fewer bytes than it was given the connection is closed, and where
+    `brief` after each message of an answer.
     """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.asked: list[tuple[int, str]] = []
+        self.brief = False
         self.before: Callable[[str], None] = lambda _what: None
         self.answer: Callable[[str, bytes], bytes] = lambda _what, data: data
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # closing alone would not wake whoever accepts
         self._socket.close()
+        self._thread.join(5)
 
     def _serve(self) -> None:
         with suppress(OSError):
@@ -64,7 +69,7 @@ class Relay:
             for frame in frames(server):
                 data = self.answer(said[-1], frame)
                 client.sendall(data)
-                if len(data) < len(frame):
+                if self.brief or len(data) < len(frame):
                     break
             client.shutdown(socket.SHUT_RDWR)
 
