@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from reconciler import canonical
 from reconciler.providers import _shapes
@@ -21,6 +21,7 @@ PORT = 53
 ALGORITHMS = ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
 DEFAULT = "hmac-sha256"
 _KEY = frozenset({"name", "secret"})
+_PLACE = re.compile(r"(?:\[(?P<v6>.+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?|(?P<bare>[^\[\]]+)")
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 
@@ -37,14 +38,13 @@ class Place(NamedTuple):
 
 def place(server: str) -> Place:
     """`ns1.agency.example`, `192.0.2.1:5353`, `[2001:db8::1]:53`, `::1`. Raises ValueError."""
-    bare = server.count(":") > 1 and not server.startswith("[")
-    target = urlsplit(f"//[{server}]" if bare else f"//{server}")
-    host = canonical.domain(target.hostname or "")
-    if target.netloc.strip("[]") != server.strip("[]") or "@" in server or target.port == 0:
+    match = _PLACE.fullmatch(server)
+    if match is None:
         raise ValueError("more than a host and a port")
-    if ":" not in host and not _NAME.fullmatch(host):
-        raise ValueError("no host")
-    return Place(host, PORT if target.port is None else target.port)
+    v6, host, port = match["v6"] or match["bare"], canonical.domain(match["host"] or ""), int(match["port"] or PORT)
+    if not 0 < port < 65536 or not (v6 or _NAME.fullmatch(host)):
+        raise ValueError("no host, or no port")
+    return Place(str(ipaddress.IPv6Address(v6)) if v6 else host, port)
 
 
 def key(said: Mapping[str, str]) -> dns.tsig.Key:

@@ -508,3 +508,22 @@ def test_a_value_that_a_server_does_not_take_is_refused() -> None:
             create(provider, OURS, [mx, SPF])
         assert read(provider) == {}
         create(provider, OURS, [mx, address])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("A/w.a.example", "192.0.2.1 ; x"),
+        ("MX/w.a.example", "10 mx.\n20 mx2."),
+        ("CNAME/w.a.example", "x. y."),
+        ("TXT/w.a.example", "x" * 70_000),
+        ("CAA/w.a.example", "zero issue x"),
+        ("NOTYPE/w.a.example", "x"),
+    ],
+)
+def test_a_value_that_dns_cannot_carry_is_refused(relay: Relay, name: str, value: str) -> None:
+    """A value that is another one as a record, or none at all, is refused before anything is sent."""
+    provider = connect(relay.port)
+    with pytest.raises(Refused, match="no form that DNS can carry"):
+        create(provider, OURS, [MX, record(name, value)])
+    assert [what for _, what in relay.asked if what.startswith("UPDATE")] == []

@@ -14,6 +14,8 @@ from reconciler.errors import ProviderError
 from reconciler.providers import _settings
 
 LITE, ZONES = {"database": "sqlite:///x"}, {"directory": "zones"}
+KEY = {"name": "reconciler", "secret": "Z2VoZWlt"}
+PRIMARY = {"server": "ns1.agency.example", "identity": "reconciler.agency.example", "key": KEY}
 API = {"url": "http://[::1]:8080", "api_key": {"env": "KEY"}}
 WRONG: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = [
     ("zone_files", {"directory": 5}, ("directory",)),
@@ -41,6 +43,32 @@ WRONG: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = [
     ("postfix_dovecot", {**LITE, "doveadm": {**API, "api_key": 5}}, ("doveadm", "api_key")),
     ("postfix_dovecot", {**LITE, "doveadm": {**API, "url": "ftp://x"}}, ("doveadm", "url")),
     ("postfix_dovecot", {**LITE, "doveadm": {**API, "url": "http://x:geheim"}}, ("doveadm", "url")),
+    ("rfc2136", {**PRIMARY, "server": 53}, ("server",)),
+    *(
+        ("rfc2136", {**PRIMARY, "server": server}, ("server",))
+        for server in (
+            "ns1:0",
+            "ns1:99999",
+            "ns1:geheim",
+            "a b",
+            "u:geheim@ns1",
+            "ns1/x",
+            "[::1",
+            "[::1]x",
+            ":53",
+            "a..b",
+        )
+    ),
+    ("rfc2136", {**PRIMARY, "identity": ["a.example"]}, ("identity",)),
+    ("rfc2136", {**PRIMARY, "identity": "not a zone"}, ("identity",)),
+    ("rfc2136", {**PRIMARY, "key": "geheim"}, ("key",)),
+    ("rfc2136", {**PRIMARY, "key": {"env": "KEY"}}, ("key",)),
+    ("rfc2136", {**PRIMARY, "key": {"name": "reconciler"}}, ("key",)),
+    ("rfc2136", {**PRIMARY, "key": {**KEY, "algorithm": "hmac-md5"}}, ("key", "algorithm")),
+    ("rfc2136", {**PRIMARY, "key": {**KEY, "name": "two words"}}, ("key", "name")),
+    ("rfc2136", {**PRIMARY, "key": {**KEY, "name": 5}}, ("key", "name")),
+    ("rfc2136", {**PRIMARY, "key": {**KEY, "secret": "geheim!"}}, ("key", "secret")),
+    ("rfc2136", {**PRIMARY, "key": {**KEY, "secret": 12345}}, ("key", "secret")),
     ("memory", {"file": 5}, ("file",)),
     ("memory", {"side": "both"}, ("side",)),
 ]
@@ -53,12 +81,25 @@ RIGHT = [
     ("postfix_dovecot", {"database": {"env": "URL"}, "password": {"file": "pw"}, "login_block": "lock_hash"}),
     ("postfix_dovecot", {"database": "postgresql://u:p%40@[::1]:5432/mail?sslmode=require", "doveadm": API}),
     ("postfix_dovecot", {**LITE, "doveadm": {"url": {"env": "URL"}, "api_key": {"file": "key"}}}),
+    *(
+        ("rfc2136", {**PRIMARY, "server": server})
+        for server in (
+            "192.0.2.1",
+            "192.0.2.1:5353",
+            "::1",
+            "[2001:db8::1]",
+            "[2001:db8::1]:5353",
+            "NS1.Bücher.example.",
+        )
+    ),
+    ("rfc2136", {**PRIMARY, "server": {"env": "NS"}, "key": {"name": "Key.Agency_1.", "secret": {"file": "tsig"}}}),
+    ("rfc2136", {**PRIMARY, "key": {**KEY, "algorithm": "hmac-sha512"}}),
     ("memory", {"file": "world.json", "side": "dns"}),
 ]
 
 
 def found(type_: str, settings: dict[str, Any]) -> list[Any]:
-    side = "dns" if type_ == "zone_files" else "mail"
+    side = "dns" if providers.module(type_).SIDE == "dns" else "mail"
     return list(_settings.check(Agency({"providers": {side: {"it": {"type": type_, **settings}}}})))
 
 
@@ -86,7 +127,7 @@ VALUES = st.recursive(
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
-        st.dictionaries(st.sampled_from(["env", "file", "url", "api_key"]), inner, max_size=3),
+        st.dictionaries(st.sampled_from(["env", "file", "url", "api_key", "name", "secret"]), inner, max_size=3),
     ),
     max_leaves=5,
 )
