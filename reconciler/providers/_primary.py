@@ -273,7 +273,7 @@ class _Transfer:
             raise self._odd("ends early")
         ended = False
         for rrset in reply.answer:
-            soa = rrset.rdtype == 6
+            soa = rrset.rdtype == 6  # SOA
             if ended or (self._soa is None and not soa):
                 raise self._odd("does not begin and end with its SOA")
             if soa:

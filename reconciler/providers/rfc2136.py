@@ -71,8 +71,6 @@ class Rfc2136:
 
     def apply(self, batch: Batch) -> Mapping[Address, Mapping[str, Value]]:
         """One UPDATE, on condition that what it changes is as in the transfer just before it."""
-        import dns.update
-
         if self._identity in _sets.touched(batch).values():
             raise Refused(f"{self._name}: TXT {self._identity[1]} is this system's identity, and no record to declare")
         with self._line() as line:
@@ -81,9 +79,7 @@ class Rfc2136:
             _sets.no_clash(there, aims)
             edits = [edit for key, aim in aims.items() for edit in self._edits(key, there.get(key), *aim)]
             if edits:
-                message = dns.update.UpdateMessage(f"{batch.scope.zone}.")
-                write(message, edits, there)
-                line.update(message)
+                line.update(self._message(batch.scope.zone, edits, there))
         return {}
 
     def identity(self) -> str | None:
@@ -161,6 +157,18 @@ class Rfc2136:
             gone, fresh = seen.rdatas, [*stays, *fresh]
         if gone or fresh:
             yield Edit(key, seen.rdatas, gone, fresh, ttl or 0)
+
+    def _message(self, zone: str, edits: Sequence[Edit], there: Iterable[Key]) -> UpdateMessage:
+        """The edits as one update. Raises Refused for a name or a TTL that is none."""
+        import dns.exception
+        import dns.update
+
+        message = dns.update.UpdateMessage(f"{zone}.")
+        try:
+            write(message, edits, there)
+        except dns.exception.DNSException as error:
+            raise Refused(f"{self._name}: a record of {zone} has no form that DNS can carry: {error}") from None
+        return message
 
     def _rdata(self, type_: str, text: str) -> Rdata:
         """A value as a record. Raises Refused where its text would be read as another one."""

@@ -153,6 +153,23 @@ def test_one_message_a_zone(relay: Relay) -> None:
     assert relay.asked == [(3, "AXFR a.example")]
 
 
+@need("knotd")
+def test_many_zones_are_read_over_a_few_connections() -> None:
+    """Each is asked for once, and each domain gets the answer of its own zone."""
+    names = [f"z{n}.example" for n in range(45)]
+    with serving(UpdatedKnot, *names, text=EMPTY + "@ MX 10 mx1.agency.example.\n") as server:
+        with Relay(server.port) as relay:
+            answers = connect(relay.port).read([Scope(name, name) for name in [*names, "none.example"]])
+        assert sorted(what for _, what in relay.asked) == sorted(
+            [*(f"AXFR {name}" for name in [*names, "none.example"]), "SOA none.example"]
+        )
+        assert {number for number, _ in relay.asked} <= {1, 2, 3, 4, 5}  # one more after what was missing
+        assert isinstance(answers.pop("none.example"), Missing)
+        assert {name: [thing.address.name for thing in answer] for name, answer in answers.items()} == {
+            name: [f"MX/{name}"] for name in names
+        }
+
+
 @pytest.mark.parametrize(
     ("meanwhile", "live", "aim"),
     [
@@ -519,6 +536,7 @@ def test_a_value_that_a_server_does_not_take_is_refused() -> None:
         ("TXT/w.a.example", "x" * 70_000),
         ("CAA/w.a.example", "zero issue x"),
         ("NOTYPE/w.a.example", "x"),
+        (f"A/{'w' * 64}.a.example", "192.0.2.1"),
     ],
 )
 def test_a_value_that_dns_cannot_carry_is_refused(relay: Relay, name: str, value: str) -> None:
