@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reconciler import canonical
 from reconciler.errors import Conflict, ProviderError, Refused, Unreachable
 from reconciler.kinds import record
+from reconciler.kinds.record import quoted
 from reconciler.providers import _sets, _shapes, _tsig
-from reconciler.providers._master import quoted
 from reconciler.providers._primary import Line, Records
 
 if TYPE_CHECKING:
