@@ -1,9 +1,10 @@
 """The commands that answer a question from Git alone: no live system and no remote is contacted by any of them, but
-for `records`, which asks the signer for its public keys.
+for `records`, which asks the signer for its public keys, and `baseline`, which asks public DNS.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from reconciler.options import DONE, ERROR, common, formats, leave, prepare, wor
 from reconciler.output import announce, aside, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.findings import Finding
 
@@ -119,6 +120,46 @@ def records(form: str, domain: str, **options: Any) -> None:
     leave(DONE)
 
 
+@click.command()
+@common
+@formats("text", "json", "html")
+@click.option("--mta-sts", "site", type=click.Path(file_okay=False), metavar="DIR", help="Write the policy site there.")
+@click.argument("domain", metavar="[DOMAIN]", default="")
+def baseline(form: str, domain: str, site: str | None, **options: Any) -> None:
+    """How far each domain is from the baseline of mail authentication, by Git and public DNS, and what to do next."""
+    from reconciler import conforming
+    from reconciler.reports import baselines, data, lines
+
+    output, request = prepare(form, **options)
+    if site is not None:
+        _write_site(site, *conforming.policy_site(request))
+        leave(DONE)
+    with progress(output) as told:
+        found = conforming.baseline(request._replace(progress=told), domain)
+    if form == "text":
+        output.lines([*lines.differing(found.differing), *baselines.lines(found.domains, whole=bool(domain))])
+    else:
+        announce(found.differing)
+        head = (found.commit, found.as_of, found.domains)
+        page = baselines.page(*head) if form == "html" else data.text(baselines.as_data(*head, found.findings))
+        output.text(page)
+    _warn(found.findings)
+    leave(ERROR if found.findings else DONE)
+
+
+def _write_site(folder: str, files: Mapping[str, bytes], differs: Sequence[str]) -> None:
+    """The files, and no others of ours: the folder of a domain that announces none any more is named on stderr."""
+    announce(differs)
+    for path, content in files.items():
+        place = Path(folder, path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    stale = sorted(str(p.parent.parent) for p in Path(folder).glob("mta-sts.*/.well-known/mta-sts.txt")
+                   if str(p.relative_to(folder)) not in files)  # fmt: skip
+    aside([((f"{len(files)} policies written to {folder}.", ""),)])
+    aside([((f"No domain announces {old} any more: take it away after a week.", ""),) for old in stale])
+
+
 def _warn(found: Sequence[Finding]) -> None:
     """Findings beside an answer that somebody keeps: on stderr."""
     from reconciler.reports import lines
@@ -126,4 +167,4 @@ def _warn(found: Sequence[Finding]) -> None:
     aside(lines.findings(found))
 
 
-COMMANDS = (who, trace, inventory, codeowners, records)
+COMMANDS = (who, trace, inventory, codeowners, records, baseline)

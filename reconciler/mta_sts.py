@@ -20,7 +20,12 @@ def policy_id(mode: str, hosts: Sequence[str]) -> str:
     return hashlib.sha256(policy(mode, hosts).encode()).hexdigest()[:32]
 
 
-def enforcing(servers: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[str]]:
-    """{id: MX values} of the policies in the mode `enforce` that the estate's servers can have."""
+def policies(servers: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Sequence[str]]]:
+    """{id: (mode, MX values)} of the policies that the estate's servers can have."""
     lists: list[Sequence[str]] = [server.get("mx", ()) for server in servers.values()]
-    return {policy_id("enforce", hosts): hosts for hosts in lists}
+    return {policy_id(mode, hosts): (mode, hosts) for mode in ("testing", "enforce") for hosts in lists}
+
+
+def enforcing(servers: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[str]]:
+    """{id: MX values} of those in the mode `enforce`."""
+    return {id_: hosts for id_, (mode, hosts) in policies(servers).items() if mode == "enforce"}

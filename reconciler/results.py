@@ -74,6 +74,44 @@ class Handed(NamedTuple):
     differing: tuple[str, ...] = ()
 
 
+Standard = Literal["conforming", "deviating", "unverified"]
+
+
+class Item(NamedTuple):
+    """One item of a domain: its points of how many, what is there, and the next step (empty: there is none)."""
+
+    name: str
+    verdict: Standard
+    points: int
+    of: int
+    says: str
+    next: str
+
+
+class Standing(NamedTuple):
+    """How a domain stands. `parked`: it takes no mail."""
+
+    domain: str
+    parked: bool
+    items: tuple[Item, ...]
+
+    @property
+    def score(self) -> int:
+        return sum(item.points for item in self.items)
+
+    @property
+    def verdict(self) -> Standard:
+        """`deviating` where one item is, else `unverified` where one is."""
+        found = {item.verdict for item in self.items}
+        return "deviating" if "deviating" in found else "unverified" if "unverified" in found else "conforming"
+
+    @property
+    def next(self) -> str:
+        """The step that brings most."""
+        open_ = [item for item in self.items if item.next]
+        return max(open_, key=lambda item: item.of - item.points).next if open_ else ""
+
+
 def why(planned: TenantPlan, reason: str) -> tuple[tuple[Change, str], ...]:
     """Each declared change with why it was not made."""
     return tuple((change, reason) for change in planned.changes)

@@ -282,7 +282,12 @@ def assert_alike(one, other, path=""):
         assert one is None or other is None or one == other, f"{path}: {one}, {other}"
 
 
-QUESTIONS = (["who", "info@northwind.example"], ["inventory", "northwind.example"], ["records", "northwind.example"])
+QUESTIONS = (
+    ["who", "info@northwind.example"],
+    ["inventory", "northwind.example"],
+    ["records", "northwind.example"],
+    ["baseline"],
+)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ SHELL = (
     {"cli_checks", "cli_past", "cli_questions"},
     {"options"},
     {"output"},
-    {"engine", "handing", "inquiries", "rulebook", "validation"},
+    {"conforming", "engine", "handing", "inquiries", "rulebook", "validation"},
     {"rollback"},
     {"rollout"},
     {"last_change"},
@@ -41,7 +41,7 @@ SHELL = (
 )
 CORE = (
     {"plan"},
-    {"stages"},
+    {"baseline", "stages"},
     {"comparing", "permit"},
     {"dues", "renames", "stale"},
     {"claims", "holding", "identities", "pausing", "waves"},
