@@ -185,7 +185,10 @@ def value(line: Line) -> str:
 
 def _value(type_: str, data: str, origin: str, number: int) -> str:
     if type_ == "TXT":
-        return b"".join(_strings(data)).decode("utf-8", "surrogateescape")
+        parts = list(strings(data))
+        if max(map(len, parts), default=0) > 255:
+            raise ValueError("a string is longer than 255 bytes")
+        return b"".join(parts).decode("utf-8", "surrogateescape")
     if type_ in _FAMILIES:
         socket.inet_pton(_FAMILIES[type_], data)
         return data
@@ -204,7 +207,8 @@ def _value(type_: str, data: str, origin: str, number: int) -> str:
     return data
 
 
-def _strings(data: str) -> Iterator[bytes]:
+def strings(data: str) -> Iterator[bytes]:
+    """The character-strings of a TXT record's data, in quotes or bare, however long. Raises ValueError."""
     at = 0
     while at < len(data):
         match = _TEXT.match(data, at)
@@ -212,8 +216,6 @@ def _strings(data: str) -> Iterator[bytes]:
             raise ValueError("no string")
         raw = match[1] if match[2] is None else match[2]
         text = _ESCAPE.sub(_byte, raw) if "\\" in raw else raw
-        if len(text) > 255:
-            raise ValueError("a string is longer than 255 bytes")
         yield text.encode("latin-1")
         at = match.end()
 

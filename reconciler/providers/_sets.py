@@ -11,7 +11,7 @@ from reconciler.errors import Conflict, Refused
 from reconciler.kinds import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.changes import Batch, Change
     from reconciler.model import Address, Resource, Value
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # What the zone's keeper or its signer writes is nobody's to declare.
 NOT_OURS = frozenset({"CDNSKEY", "CDS", "DNSKEY", "DS", "NS", "NSEC", "NSEC3", "NSEC3PARAM", "RRSIG", "SOA"})
 BESIDE_CNAME = frozenset({"NSEC", "RRSIG"})
+LOCALHOST = (
+    "The zone will be made with the name server `localhost.`, because the provider names no `nameservers`. Name the"
+    " servers that answer for your zones there."
+)
 
 
 def at_or_below(name: str, domain: str) -> bool:
@@ -46,6 +50,13 @@ def text_of(rdata: Any) -> str:
     if rdata.rdtype == 16:  # TXT
         return b"".join(rdata.strings).decode("utf-8", "surrogateescape")
     return str(rdata.to_text())
+
+
+def soa(zone: str, nameservers: Sequence[str]) -> str:
+    """The SOA of a zone made here, before its first change."""
+    timers = "86400 7200 3600000 3600"  # refresh, retry, expire (RIPE-203), negative answers: 1 hour
+    home = nameservers[0].partition(".")[2]  # whoever runs the name server answers for the zone
+    return f"{nameservers[0]}. hostmaster.{home if '.' in home else zone}. 0 {timers}"
 
 
 def touched(batch: Batch) -> dict[Address, Key]:

@@ -41,10 +41,6 @@ _RELOAD = {
     "knot": ("knotc", "-b", "zone-reload"),  # -b: wait and say whether the zone was loaded
     "nsd": ("nsd-control", "reload"),
 }
-LOCALHOST = (
-    "The zone will be made with the name server `localhost.`, because the provider names no `nameservers`. Name the"
-    " servers that answer for your zones there."
-)
 
 
 def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
@@ -71,7 +67,7 @@ class ZoneFiles:
         self, name: str, directory: Path, *, nameservers: Sequence[str] = ("localhost",), reload: Sequence[str] = ()
     ) -> None:
         self.kinds = {"record": frozenset({"values", "ttl"})}
-        self.cautions = {"zone": LOCALHOST} if tuple(nameservers) == ("localhost",) else {}
+        self.cautions = {"zone": _sets.LOCALHOST} if tuple(nameservers) == ("localhost",) else {}
         self._name, self._directory = name, directory
         self._nameservers, self._reload = nameservers, reload
 
@@ -157,11 +153,9 @@ class ZoneFiles:
         return kind(f"{self._name}: {path} cannot be {verb}: {error.strerror or error}")
 
     def _empty(self, zone: str) -> str:
-        servers = [f"{server}." for server in self._nameservers]
-        timers = "86400 7200 3600000 3600"  # refresh, retry, expire (RIPE-203), negative answers: 1 hour
-        home = self._nameservers[0].partition(".")[2]  # whoever runs the name server answers for the zone
-        soa = f"@ IN SOA {servers[0]} hostmaster.{home if '.' in home else zone}. 0 {timers}"
-        return "\n".join([f"$ORIGIN {zone}.", "$TTL 3600", soa, *(f"@ IN NS {server}" for server in servers), ""])
+        soa = f"@ IN SOA {_sets.soa(zone, self._nameservers)}"
+        servers = (f"@ IN NS {server}." for server in self._nameservers)
+        return "\n".join([f"$ORIGIN {zone}.", "$TTL 3600", soa, *servers, ""])
 
     def _changed(self, path: Path, text: str, batch: Batch) -> str:
         try:
