@@ -94,6 +94,7 @@ HOMES = {
     "publicsuffixlist": {"suffixes"},
     "pymysql": {"providers"},
     "rich": {"output"},
+    "urllib3": {"providers"},
     "yaml": {"documents"},
 }
 

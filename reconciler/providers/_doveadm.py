@@ -5,20 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ProviderError, Refused
-from reconciler.providers import _shapes
+from reconciler.providers import _http, _shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from reconciler.providers._http import Place
     from reconciler.providers._shapes import Problem
 
 TIMEOUT = 10  # seconds
 MAX_ANSWER = 8 * 2**20  # bytes
-PORTS = {"http": 80, "https": 443}
 MAILBOX = "INBOX"
 RIGHTS = {
     "read": ("lookup", "read"),
@@ -26,26 +25,10 @@ RIGHTS = {
 }
 
 
-class Place(NamedTuple):
-    """Where the API answers; `shown` is that without a login and without what follows."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    @property
-    def shown(self) -> str:
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-
 def place(url: str) -> Place:
-    """`https://mail.example`, `http://[::1]:8080/`. Raises ValueError, whose text may quote the URL."""
-    target = urlsplit(url)
-    port = PORTS[target.scheme] if target.port is None else target.port
-    if not port or not target.hostname or target.query or target.fragment:
-        raise ValueError("no host, port 0, or something after the path")
-    return Place(target.scheme, target.hostname, port, target.path.rstrip("/") + "/doveadm/v1")
+    """Where doveadm answers at this URL."""
+    at = _http.place(url)
+    return at._replace(path=f"{at.path}/doveadm/v1")
 
 
 def problems(api: Any) -> Iterator[Problem]:
@@ -54,16 +37,7 @@ def problems(api: Any) -> Iterator[Problem]:
         yield ("doveadm",), "must have `url` and `api_key`, and nothing else"
         return
     yield from ((("doveadm", *path), why) for path, why in _shapes.texts(api, "url", "api_key"))
-    if isinstance(api["url"], str) and not _usable(api["url"]):
-        yield ("doveadm", "url"), "must be an address such as http://127.0.0.1:8080 or https://[::1]"
-
-
-def _usable(url: str) -> bool:
-    try:
-        place(url)
-    except (LookupError, ValueError):
-        return False
-    return True
+    yield from ((("doveadm", *path), why) for path, why in _http.problems(api, "url"))
 
 
 class Doveadm:
