@@ -16,6 +16,7 @@ from reconciler.providers import _settings
 LITE, ZONES = {"database": "sqlite:///x"}, {"directory": "zones"}
 KEY = {"name": "reconciler", "secret": "Z2VoZWlt"}
 PRIMARY = {"server": "ns1.agency.example", "identity": "reconciler.agency.example", "key": KEY}
+POWER = {"url": "http://127.0.0.1:8081", "key": "x"}
 API = {"url": "http://[::1]:8080", "api_key": {"env": "KEY"}}
 WRONG: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = [
     ("zone_files", {"directory": 5}, ("directory",)),
@@ -32,6 +33,14 @@ WRONG: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = [
     ("zone_files", {**ZONES, "reload": ["nsd"]}, ("reload",)),
     ("zone_files", {**ZONES, "reload": "rm"}, ("reload",)),
     ("zone_files", {**ZONES, "reload": "nsd", "control": True}, ("control",)),
+    ("powerdns", {**POWER, "url": 5}, ("url",)),
+    ("powerdns", {**POWER, "url": "127.0.0.1:8081"}, ("url",)),
+    ("powerdns", {**POWER, "url": "http://x:geheim"}, ("url",)),
+    ("powerdns", {**POWER, "key": 5}, ("key",)),
+    ("powerdns", {**POWER, "key": "geheim\n"}, ("key",)),
+    ("powerdns", {**POWER, "kind": "Secondary"}, ("kind",)),
+    ("powerdns", {**POWER, "server_id": ""}, ("server_id",)),
+    ("powerdns", {**POWER, "nameservers": ["ns 1"]}, ("nameservers", 0)),
     ("postfix_dovecot", {"database": 5}, ("database",)),
     ("postfix_dovecot", {"database": "mail.sqlite"}, ("database",)),
     ("postfix_dovecot", {"database": "mysql://geheim@[::1/x"}, ("database",)),
@@ -78,6 +87,8 @@ RIGHT = [
         "zone_files",
         {**ZONES, "nameservers": ["ns1.agency.example.", "ns2.Bücher.example", "localhost"], "reload": "nsd"},
     ),
+    ("powerdns", {"url": {"env": "URL"}, "key": {"file": "key"}, "kind": "Primary"}),
+    ("powerdns", {"url": "https://[2001:db8::1]/dns/", "key": {"env": "KEY"}, "server_id": "localhost"}),
     ("postfix_dovecot", {"database": {"env": "URL"}, "password": {"file": "pw"}, "login_block": "lock_hash"}),
     ("postfix_dovecot", {"database": "postgresql://u:p%40@[::1]:5432/mail?sslmode=require", "doveadm": API}),
     ("postfix_dovecot", {**LITE, "doveadm": {"url": {"env": "URL"}, "api_key": {"file": "key"}}}),
@@ -99,7 +110,8 @@ RIGHT = [
 
 
 def found(type_: str, settings: dict[str, Any]) -> list[Any]:
-    side = "dns" if providers.module(type_).SIDE == "dns" else "mail"
+    module = providers.module(type_)
+    side = "dns" if module is not None and module.SIDE == "dns" else "mail"
     return list(_settings.check(Agency({"providers": {side: {"it": {"type": type_, **settings}}}})))
 
 

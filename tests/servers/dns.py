@@ -1,21 +1,25 @@
-"""NSD, Knot and BIND, started privately on a folder of zone files with the very blocks of docs/servers.md."""
+"""NSD, Knot, BIND and PowerDNS, started privately with the very blocks of docs/servers.md.
+
+The first three serve a folder of zone files; PowerDNS has a SQLite file of its own, which its HTTP API fills.
+"""
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import subprocess
-from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from contextlib import closing, suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any, Self
 
 import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.servers import free_port
+from tests.servers import free_port, wait_for_port
 from tests.servers.settings import recipes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NSD = """
 server:
@@ -51,6 +55,24 @@ options {{
 controls {{ }};
 """
 SECRET = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE="
+# Without its caches a change made behind the API's back, in the database, is seen at once.
+POWERDNS = """
+launch=gsqlite3
+gsqlite3-database={folder}/pdns.sqlite3
+gsqlite3-pragma-synchronous=0
+local-address=127.0.0.1
+local-port={port}
+socket-dir={folder}
+loglevel=4
+daemon=no
+guardian=no
+cache-ttl=0
+query-cache-ttl=0
+negquery-cache-ttl=0
+domain-metadata-cache-ttl=0
+zone-cache-refresh-interval=0
+"""
+SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
 
 
 class NameServer:
@@ -162,3 +184,62 @@ def updated(file: str, names: list[str], more: str = "") -> str:
         text = text.replace(folder, "/var/lib/reconciler/zones")
     head, keyword, zone = text.partition("\nzone")
     return head + "".join(f"{keyword}{zone}{more}".replace("northwind.example", name) for name in names)
+
+
+class PowerDns:
+    """PowerDNS 4 on a SQLite file, running inside `with`: queries at `port`, the API at `url` with `key`."""
+
+    key = "CHANGE-ME"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port, self.api = folder, free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.api}"
+
+    def __enter__(self) -> Self:
+        self.sql(SCHEMA.read_text(encoding="utf-8"))
+        recipe = recipes()["/etc/powerdns/pdns.d/reconciler.conf"].replace("8081", str(self.api))
+        text = POWERDNS.format(folder=self.folder, port=self.port) + recipe
+        (self.folder / "pdns.conf").write_text(text, encoding="utf-8")
+        with (self.folder / "log").open("wb") as log:
+            command = ["/usr/sbin/pdns_server", f"--config-dir={self.folder}"]
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for_port(self.api, self.folder / "log")
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+    def sql(self, script: str) -> None:
+        """Statements on its database, behind its back."""
+        with closing(sqlite3.connect(self.folder / "pdns.sqlite3", timeout=30)) as database:
+            database.executescript(script)
+
+    def ask(self, method: str, path: str, data: Any = None) -> Any:
+        """One request of somebody else's to the API; its JSON."""
+        with closing(HTTPConnection("127.0.0.1", self.api, timeout=10)) as connection:
+            body = None if data is None else json.dumps(data)
+            connection.request(method, f"/api/v1/servers/localhost{path}", body, {"X-API-Key": self.key})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        assert answer.status < 300, text
+        return json.loads(text) if text else None
+
+    def clear(self) -> None:
+        """No zone any more."""
+        for zone in self.ask("GET", "/zones"):
+            self.ask("DELETE", f"/zones/{zone['id']}")
+
+    def rrsets(self, zone: str) -> dict[str, Any]:
+        """What the API says of a zone's sets, by `TYPE/name`."""
+        found = self.ask("GET", f"/zones/{zone}.")["rrsets"]
+        return {f"{rrset['type']}/{rrset['name'].removesuffix('.')}": rrset for rrset in found}
+
+    def put(
+        self, key: str, *contents: str | dict[str, Any], ttl: int = 3600, zone: str = "a.example", **more: Any
+    ) -> None:
+        """Somebody sets one set of a zone that is there."""
+        type_, _, name = key.partition("/")
+        records = [{"content": one, "disabled": False} if isinstance(one, str) else one for one in contents]
+        rrset = {"name": f"{name}.", "type": type_, "ttl": 3600, "changetype": "REPLACE", "records": records, **more}
+        self.ask("PATCH", f"/zones/{zone}.", {"rrsets": [rrset]})
