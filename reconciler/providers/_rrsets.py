@@ -89,7 +89,7 @@ def made(there: Zone, meant: Sets) -> bool:
 
 
 def _written(key: Key, value: str) -> str:
-    return _master.quoted(value) if key[0] == "TXT" else value
+    return record.quoted(value) if key[0] == "TXT" else value
 
 
 def _rrset(key: Key, ttl: int | None, on: Collection[str], off: Collection[str] = ()) -> dict[str, Any]:
