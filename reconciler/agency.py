@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 FILE = "reconciler.yaml"
 _BESIDE = frozenset({"authoritative", "read_only", "renamed_from"})  # settings that say nothing of which system it is
 
-TOO_EARLY = Rule(
-    "IN221",
-    "warning",
-    "Accepted, but not acted on yet",
-    "This version does not act on the key; do not rely on it.",
-    why="Whoever wrote it counts on something that does not happen.",
-)
 SAME_SYSTEM = Rule(
     "IN217",
     "error",

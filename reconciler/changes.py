@@ -241,4 +241,5 @@ class Facts(NamedTuple):
     seen: frozenset[str] = frozenset()  # names of DKIM records that every name server has as the key says
     unseen: frozenset[str] = frozenset()  # the same that some server does not have yet
     watched: frozenset[str] = frozenset()  # DNS providers that name their authoritative servers
+    clocks: Mapping[str, Any] = {}  # of domains that move from another server: `cutover.Clock`
     now: str = ""  # local time in the estate's time zone, ISO, to the minute

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler import canonical
+from reconciler import canonical, cutover
 from reconciler.changes import Change, Facts, Step, Unread, Waiting
 from reconciler.checks.dns import holder
 from reconciler.diff import resolve
@@ -89,6 +89,7 @@ class _Comparing:
         self._quiet = quieted(facts.accept, facts.today)
         self._plain = Context(facts.today, facts.commit)
         self._kept: dict[str, Context] = {}
+        self._reached = self._moving()
 
     def domain(self, address: Address) -> str:
         """The domain a thing belongs to."""
@@ -105,6 +106,8 @@ class _Comparing:
         why = (ended.why if ended else self._compiled.rules.leaving.get(domain)) if entry else None
         context = self._context(address, domain, live)
         said = as_applied(git, entry, address, self._compiled.tenant, ended) if why and entry else git
+        if domain in self._reached and address.kind == "record" and not why:
+            said, git, why = self._in_stages(address, domain, git, entry)
         kind = kinds()[address.kind]
         outcome = compare_apart(kind, address, said, resolve(said, self._lookup), live, entry, context)
         enforced = bool(outcome.drift) and self._enforced(address, domain)
@@ -117,6 +120,28 @@ class _Comparing:
             assert git is not None and live is not None and entry is not None
             outcome = renamed(outcome, Thing(kind, address, git, git, live, entry, context), old)
         _collect(outcome if not outcome.drift else self._marked(outcome), self._compiled.tenant, self._draft)
+
+    def _in_stages(
+        self, address: Address, domain: str, git: Resource | None, entry: Entry | None
+    ) -> tuple[Resource | None, Resource | None, str | None]:
+        """What is declared of a domain that moves from another server, what is due beyond it, and why."""
+        cut, found = self._compiled.cutovers[domain], self._reached[domain]
+        first = max(found.stage, cutover.PREPARE)
+        now = cutover.staged(cut, git, address, entry, first)
+        return now, cutover.staged(cut, git, address, entry, first + found.may), "stage"
+
+    def _moving(self) -> dict[str, cutover.Reached]:
+        """How far each domain is that moves from another server."""
+        found: dict[str, cutover.Reached] = {}
+        for domain, cut in self._compiled.cutovers.items():
+            git, live = self._git(cut.address), self._found.get(cut.address)
+            if git is not None and domain in self._facts.clocks:
+                clock = self._facts.clocks[domain]
+                found[domain] = cutover.reached(cut, git, self._base.get(cut.address), live, clock)
+                said, waits = cutover.check(cut, found[domain], live, clock), cutover.waiting(cut, found[domain])
+                self._draft.findings += [said] if said else []
+                self._draft.later += [waits] if waits else []
+        return found
 
     def _git(self, address: Address) -> Resource | None:
         """What Git says, but for what a system that is only read does not tell: the TTL, of public DNS."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reconciler import canonical
+from reconciler import canonical, cutover
 from reconciler.absent import named_absent
 from reconciler.agency import UNKNOWN_DEFAULT, UNKNOWN_SERVER
 from reconciler.estate_rules import NO_SIGNER, NOT_ALONE, TWICE
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.agency import Agency
+    from reconciler.cutover import Cutover
     from reconciler.files import Files
     from reconciler.findings import Finding
     from reconciler.kinds.site import Ended
@@ -65,6 +66,7 @@ class Compiled:
     observe: dict[tuple[str, str], str] = field(default_factory=dict)
     observe_gone: str | None = None
     gone: Gone = field(default_factory=Gone)
+    cutovers: dict[str, Cutover] = field(default_factory=dict)  # by domain
 
 
 def compile_tenant(files: Files, agency: Agency, render: Render, people: People) -> Compiled:
@@ -83,6 +85,7 @@ def compile_tenant(files: Files, agency: Agency, render: Render, people: People)
             _expand(site, found)
             if site.mail is None and not _parked(site, found):
                 found.elsewhere.add(site.domain)
+            found.cutovers |= {cut.domain: cut for cut in cutover.of_site(site, agency)}
             whole, stale = named_absent(site, found.state)
             found.absent |= dict.fromkeys([*whole, *stale], site.domain)
             found.stale |= stale

@@ -14,6 +14,7 @@ from reconciler.following import check, follow, names
 from reconciler.handover import Moved, received, taken
 from reconciler.identities import meet
 from reconciler.ledger import Ledger
+from reconciler.moving import clocks
 from reconciler.mta_sts import enforcing
 from reconciler.pausing import frozen, paused, put_back
 from reconciler.plan import plan_tenant, scopes
@@ -113,7 +114,9 @@ class _Draft:
         self.ledger = ledger = taken(follow(ledger, self.names), self.given)
         moved = Moved(session, ledger, compiled.tenant)
         self.gives = moved.lines()
-        self.facts = facts._replace(accept=session.accept(tenant), moved=moved.declared)
+        self.facts = facts._replace(
+            accept=session.accept(tenant), moved=moved.declared, clocks=clocks(session, compiled)
+        )
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped or moved.heir else scopes(compiled, ledger.reach, self.facts)
         self.judged = {name for name, _ in self.asked} - facts.read_only

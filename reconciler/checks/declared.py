@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.agency import FILE, ONE_SPACE, TOO_EARLY, unknown
+from reconciler.agency import FILE, ONE_SPACE, unknown
 from reconciler.findings import Origin, Rule
 from reconciler.ids import Known
 from reconciler.kinds.site import BAD_NAME
@@ -77,7 +77,6 @@ def check(files: Files, agency: Agency) -> Iterator[Finding]:
     yield from _keep_copies(files)
     yield from _twins_without_addresses(files)
     yield from _people(files, agency)
-    yield from _unused_keys(files)
 
 
 def _identity(files: Files) -> Iterator[Finding]:
@@ -172,14 +171,3 @@ def _documents(files: Files) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for part, documents in (("domains", files.domains), ("dns", files.dns)):
         for stem, document in documents.items():
             yield f"{files.folder}/{part}/{stem}.yaml", document
-
-
-_NOT_YET = {"dns": ("cutover",)}
-
-
-def _unused_keys(files: Files) -> Iterator[Finding]:
-    for file, document in _documents(files):
-        part = "control" if file.endswith("/control.yaml") else file.split("/")[2]
-        for key in _NOT_YET.get(part, ()):
-            if key in document:
-                yield TOO_EARLY.at(key, f"`{key}` is read and checked, nothing more.", Origin(file, (key,)))
