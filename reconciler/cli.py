@@ -42,8 +42,6 @@ from reconciler.options import (
 from reconciler.output import Output, announce, fail, fail_with, open_streams, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from reconciler.changes import Plan
     from reconciler.findings import Finding
     from reconciler.permit import Permit
@@ -207,20 +205,12 @@ for command in (
     cli.add_command(command)
 
 
-def _as_text(arguments: Sequence[str]) -> None:
-    """Names here are text, as files and servers have it. Raises click.UsageError for bytes that are none."""
-    for argument in arguments:
-        if not argument.isprintable() and any("\udc80" <= character <= "\udcff" for character in argument):
-            raise click.UsageError(f"{argument!r} is no UTF-8 text; write it in UTF-8.")
-
-
 def main() -> None:
     """Run the command line; turns every error of ours into text (or JSON) and an exit code."""
     from reconciler.errors import InputError, Locked, ReconcilerError
 
     open_streams()
     try:
-        _as_text(sys.argv[1:])
         cli.main(standalone_mode=False, prog_name="reconciler")
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.options import DONE, ERROR, changed_since, common, formats, leave, prepare, worktree_option
+from reconciler.options import DONE, ERROR, TEXT, changed_since, common, formats, leave, prepare, worktree_option
 from reconciler.output import Output, announce, progress
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def annotated(findings: Sequence[Finding], output: Output, request: Request) -> 
 
 
 @click.command()
-@click.argument("code", metavar="CODE")
+@click.argument("code", type=TEXT, metavar="CODE")
 @formats("text", "json")
 def explain(code: str, form: str) -> None:
     """What a finding means, why it matters and what to do about it."""

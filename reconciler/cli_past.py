@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.options import CHANGES, DONE, ERROR, REFUSED, common, formats, leave, prepare, worst
+from reconciler.options import CHANGES, DONE, ERROR, REFUSED, TEXT, common, formats, leave, prepare, worst
 
 if TYPE_CHECKING:
     from reconciler.changes import Plan
@@ -37,7 +37,7 @@ def log(form: str, limit: int, **options: Any) -> None:
 @click.command()
 @common
 @formats("text", "json")
-@click.argument("name", metavar="NAME")
+@click.argument("name", type=TEXT, metavar="NAME")
 def history(form: str, name: str, **options: Any) -> None:
     """Every change to an address, a domain or a tenant: who wrote and applied it, and how to undo it."""
     from reconciler import engine
@@ -75,8 +75,8 @@ def drift(form: str, record: bool, **options: Any) -> None:  # noqa: FBT001  (cl
 
 @click.command()
 @common
-@click.argument("tenant", metavar="TENANT")
-@click.argument("run", metavar="RUN")
+@click.argument("tenant", type=TEXT, metavar="TENANT")
+@click.argument("run", type=TEXT, metavar="RUN")
 def unlock(tenant: str, run: str, **options: Any) -> None:
     """Break the lock of a run that will not come back. What it was doing is looked at by the next plan."""
     from reconciler import engine
@@ -91,7 +91,7 @@ def unlock(tenant: str, run: str, **options: Any) -> None:
 @common
 @formats("text", "json")
 @click.option("--branch", metavar="NAME", help="The branch to make (default: rollback-<RUN or COMMIT>).")
-@click.argument("target", metavar="RUN|COMMIT")
+@click.argument("target", type=TEXT, metavar="RUN|COMMIT")
 def rollback(form: str, target: str, branch: str | None, **options: Any) -> None:
     """What reverting a run or a commit brings back and what not; makes the revert commit on a branch. Never applies."""
     from reconciler import engine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.options import DONE, ERROR, common, formats, leave, prepare, worktree_option
+from reconciler.options import DONE, ERROR, TEXT, common, formats, leave, prepare, worktree_option
 from reconciler.output import announce, aside, progress
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @common
 @formats("text", "json")
-@click.argument("name", metavar="NAME")
+@click.argument("name", type=TEXT, metavar="NAME")
 def who(form: str, name: str, **options: Any) -> None:
     """Whose an ADDRESS or DOMAIN is, or what a PERSON has; who may reset it, what changed last, how to undo it."""
     from reconciler import inquiries
@@ -41,7 +41,7 @@ def who(form: str, name: str, **options: Any) -> None:
 @click.command()
 @common
 @formats("text", "json")
-@click.argument("domain", metavar="[DOMAIN]", default="")
+@click.argument("domain", type=TEXT, metavar="[DOMAIN]", default="")
 def inventory(form: str, domain: str, **options: Any) -> None:
     """All through which each domain could be taken over, and what there is of it: value, source and age."""
     from reconciler import inquiries
@@ -83,7 +83,7 @@ def codeowners(**options: Any) -> None:
 @click.command()
 @common
 @formats("text", "json")
-@click.argument("address", metavar="ADDRESS")
+@click.argument("address", type=TEXT, metavar="ADDRESS")
 def trace(form: str, address: str, **options: Any) -> None:
     """Where mail for an address ends up, now and after this change: each step with its line and owner."""
     from reconciler import canonical, lookup
@@ -107,7 +107,7 @@ def trace(form: str, address: str, **options: Any) -> None:
 @click.command()
 @common
 @formats("text", "json")
-@click.argument("domain", metavar="DOMAIN")
+@click.argument("domain", type=TEXT, metavar="DOMAIN")
 def records(form: str, domain: str, **options: Any) -> None:
     """Print the DNS records of DOMAIN, as text to hand to whoever runs its zone."""
     from reconciler import handing
@@ -124,7 +124,7 @@ def records(form: str, domain: str, **options: Any) -> None:
 @common
 @formats("text", "json", "html")
 @click.option("--mta-sts", "site", type=click.Path(file_okay=False), metavar="DIR", help="Write the policy site there.")
-@click.argument("domain", metavar="[DOMAIN]", default="")
+@click.argument("domain", type=TEXT, metavar="[DOMAIN]", default="")
 def baseline(form: str, domain: str, site: str | None, **options: Any) -> None:
     """How far each domain is from the baseline of mail authentication, by Git and public DNS, and what to do next."""
     from reconciler import conforming

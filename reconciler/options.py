@@ -20,14 +20,30 @@ DONE, ERROR, CHANGES, REFUSED, STALE, LOCKED, USAGE = 0, 1, 2, 3, 4, 5, 64
 _WORST_FIRST = (ERROR, REFUSED, STALE, LOCKED, CHANGES, DONE)
 
 
+class _Text(click.ParamType):
+    """Names here are text, as files and servers have it: bytes in another encoding than UTF-8 are wrong usage."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if any("\udc80" <= character <= "\udcff" for character in value):
+            self.fail(f"{value!r} is no UTF-8 text; write it in UTF-8.", param, ctx)
+        return value
+
+
+TEXT = _Text()
+
+
 def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that mean the same everywhere."""
     options = [
         click.option(
             "--estate", type=click.Path(), default=".", metavar="DIR", help="The estate's folder (default: here)."
         ),
-        click.option("--rev", default="HEAD", metavar="COMMIT", help="The commit to read (default: HEAD)."),
-        click.option("--tenant", "tenants", multiple=True, metavar="NAME", help="Only this tenant; may be repeated."),
+        click.option("--rev", type=TEXT, default="HEAD", metavar="COMMIT", help="The commit to read (default: HEAD)."),
+        click.option(
+            "--tenant", "tenants", type=TEXT, multiple=True, metavar="NAME", help="Only this tenant; may be repeated."
+        ),
         click.option("--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write the answer to a file."),
         click.option("--no-color", is_flag=True, help="No colours, even on a terminal."),
         click.option("-v", "--verbose", is_flag=True, help="Say more."),
@@ -44,6 +60,7 @@ def formats(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 changed_since = click.option(
     "--changed-since",
+    type=TEXT,
     default="",
     metavar="COMMIT",
     help="Only tenants that have changed since; what was wrong there already refuses nothing.",
@@ -52,7 +69,7 @@ worktree_option = click.option("--worktree", is_flag=True, help="Read the workin
 
 
 enforced = click.option(
-    "--enforce", multiple=True, metavar="ADDRESS", help="Put back what was changed by hand there, or `all`."
+    "--enforce", type=TEXT, multiple=True, metavar="ADDRESS", help="Put back what was changed by hand there, or `all`."
 )
 
 

@@ -25,13 +25,32 @@ EARLY_MX = Rule(
 )
 
 
+LONG_TTL = Rule(
+    "PL233",
+    "warning",
+    "An MX would move while its TTL is long",
+    "Lower it first and wait (`cutover` does both), or keep the old server until that time is over.",
+    why="Whoever has asked before goes on to deliver to the old server; once that is switched off, their mail bounces.",
+)
+SHORT = 900  # seconds for which an old server can be expected to go on
+
+
 def check(compared: Compared) -> Iterator[Finding]:
     """Every finding of this theme."""
     for change in compared.changes:
+        if _moves_mail(change) and (kept := _kept(change)) > SHORT:
+            what = f"Senders may keep the old one for {kept} s."
+            yield LONG_TTL.at(change.domain, what, change.origin or Origin(""))
         if _moves_mail(change) and not _answers(change.domain, compared.state):
             old = ", ".join(change.live.get("values")) if change.live is not None else ""
             what = f"Its MX is {old} now, and no mailbox, alias or forward of it is declared in its own file."
             yield EARLY_MX.at(change.domain, what, change.origin or Origin(""))
+
+
+def _kept(change: Change) -> int:
+    """The TTL of the MX that is live, in seconds."""
+    ttl = change.live.attributes.get("ttl") if change.live is not None else None
+    return ttl if isinstance(ttl, int) else 0
 
 
 def _moves_mail(change: Change) -> bool:
