@@ -136,6 +136,8 @@ def _secret(provider: str, key: str, value: Any) -> Any:
         return _secret_file(provider, key, value["file"])
     if isinstance(value, dict):
         return {name: _secret(provider, f"{key}.{name}", inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_secret(provider, f"{key}.{index}", inner) for index, inner in enumerate(value)]
     return value
 
 

@@ -90,6 +90,7 @@ HOMES = {
     "jinja2": {"templates"},
     "jsonschema": {"schema"},
     "jsonschema_rs": {"schema"},
+    "octodns": {"providers"},
     "orjson": {"compact"},
     "psycopg": {"providers"},
     "publicsuffixlist": {"suffixes"},

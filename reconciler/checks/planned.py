@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.diff import TAKEOVER
 from reconciler.findings import Origin, Rule
-from reconciler.kinds import dkim_key, kinds
+from reconciler.kinds import dkim_key, kinds, record
 from reconciler.model import Address
 from reconciler.order import Slot, slot
 from reconciler.wording import shown, visible
@@ -154,6 +154,10 @@ def _unsupported(changes: Iterable[Change], facts: Facts) -> Iterator[Finding]:
         if missing and change.aim is not None:
             what = f"`{change.address.provider}` does not hold {', '.join(missing)} of a {change.kind.name}."
             yield UNSUPPORTED.at(str(change.address), what, change.origin or Origin(""))
+        of_type = f"record.{record.rtype(change.address.name)}" if change.kind.name == "record" else ""
+        text = facts.cautions.get(change.address.provider, {}).get(of_type)
+        if text and change.aim is not None:
+            yield UNSUPPORTED.at(str(change.address), text, change.origin or Origin(""))
 
 
 def _unsignable(compared: Compared, facts: Facts) -> Iterator[Finding]:

@@ -25,7 +25,8 @@ class Provider(Protocol):
     """A live system. It reads and writes, nothing else: no plan, no policy, no dry run.
 
     `kinds` maps each kind it holds to the attributes it stores and reads back. `cautions` says in words what an
-    operator should know before a change touches `<kind>.<attribute>`, or before a missing `zone` is made.
+    operator should know before a change touches `<kind>.<attribute>`, or before a missing `zone` is made. What it says
+    of `record.<TYPE>` is why it holds no record of that type.
     """
 
     kinds: Mapping[str, frozenset[str]]

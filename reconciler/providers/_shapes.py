@@ -59,6 +59,16 @@ def servers(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
             yield (key, index), "is no name server: write HOST or HOST:PORT, an IPv6 address in brackets"
 
 
+def zone(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
+    """This setting is the name of a zone, where it is there as text."""
+    name = settings.get(key)
+    if isinstance(name, str) and name:
+        try:
+            canonical.check_domain(name)
+        except ValueError:
+            yield (key,), "must be the name of a zone, such as reconciler.agency.example"
+
+
 def hosts(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
     """This setting is a list of host names (RFC 1123), at least one, where it is there."""
     names = settings.get(key, ["localhost"])
