@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 # They write a whole zone without a look at it: what others have there would be gone.
 _BLIND = frozenset({"octodns.SplitYamlProvider", "octodns.YamlProvider", "octodns_bind.ZoneFileProvider"})
+_DEEP = 5  # exceptions that one was raised for
 _LOGGERS = ("Plan", "Record", "Zone")
 
 
@@ -105,19 +106,25 @@ class Octo:
         """All of a zone; None where the class says that there is none."""
         exists, seen = self.asked(f"did not read the zone {name}", lambda: _populated(octo, name))
         if exists is None and not seen.records:
-            raise ProviderError(f"{self._name}: {self.shown} does not say whether there is a zone {name}")
+            raise ProviderError(
+                f"{self._name}: {self.shown} does not say whether there is a zone {name}: put a record into it"
+            )
         return seen if exists or seen.records else None
 
 
-def _reason(error: Exception) -> tuple[type[ProviderError], str]:
-    why = type(error).__name__
-    for holder in (getattr(error, "response", None), error):
-        status = getattr(holder, "status_code", None)
-        if isinstance(status, int):
-            gone = status == 429 or status >= 500
-            kind = Refused if status in {401, 403} else Unreachable if gone else ProviderError
-            return kind, f"{why}, HTTP status {status}"
-    return Unreachable if isinstance(error, OSError) else ProviderError, why
+def _reason(error: BaseException) -> tuple[type[ProviderError], str]:
+    """What an exception comes to, by its class and by the HTTP status of what it was raised for."""
+    why, cause = type(error).__name__, error
+    for _ in range(_DEEP):
+        for holder in (getattr(cause, "response", None), cause):
+            status = getattr(holder, "status_code", None)
+            if isinstance(status, int):
+                gone = status == 429 or status >= 500
+                kind = Refused if status in {401, 403} else Unreachable if gone else ProviderError
+                return kind, f"{why}, HTTP status {status}"
+        cause = cause.__cause__ or cause.__context__ or cause
+    silent = isinstance(error, OSError) and not isinstance(error, ValueError)
+    return Unreachable if silent else ProviderError, why
 
 
 def empty(name: str) -> Seen:

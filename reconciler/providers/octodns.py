@@ -40,6 +40,7 @@ _TURN = threading.Lock()  # two runs of this process that leave an identity do s
 # Classes differ in what they make of quotes, backslashes and all beyond printable ASCII: some write them otherwise
 # than they read them.
 _PLAIN = re.compile(r"[ !#-\[\]-~]*")
+_PRINTABLE = re.compile(r"[ -~]*")
 
 
 def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
@@ -73,7 +74,7 @@ class OctoDns:
     def __init__(self, name: str, octo: Octo, home: str) -> None:
         self._name, self._octo = name, octo
         self._home, self._mark = home, ("TXT", f"{_IDENTITY}.{home}")
-        made = f"The zone will be made by {octo.shown}: see that its NS are the servers that answer for it."
+        made = f"The zone will be made by {octo.shown}: see that its SOA and NS are right."
         lacking = {f"record.{type_}": f"{octo.shown} has no {type_} records." for type_ in octo.lacking()}
         self.cautions: Mapping[str, str] = {"zone": made, **lacking}
 
@@ -109,7 +110,9 @@ class OctoDns:
         return None if found is None else " ".join(found[0])
 
     def identify(self, identity: str) -> None:
-        """A record of its own, at a name that nobody uses."""
+        """A record of its own, at a name that nobody uses. Of two machines that meet here the later one's stays, and
+        the next plan on the other is refused: its ledger is of another system.
+        """
         with _TURN:
             octo = self._octo.made()
             there = self._octo.seen(octo, self._home)
@@ -210,10 +213,10 @@ class OctoDns:
     def _holdable(self, key: Key, was: Any, values: set[str]) -> None:
         """Raises Refused where octoDNS would make another thing of a set than it is, or should be."""
         type_, name = key
-        if type_ == "TXT" and not all(map(_PLAIN.fullmatch, values)):
+        if not all(map((_PLAIN if type_ == "TXT" else _PRINTABLE).fullmatch, values)):
             raise Refused(
-                f"{self._name}: TXT {name} has a text with quotes, backslashes or more than printable ASCII, which "
-                "octoDNS may write otherwise than it is; nothing was written"
+                f"{self._name}: {type_} {name} has more than printable ASCII, or a text with quotes or backslashes, "
+                "which octoDNS may write otherwise than it is; nothing was written"
             )
         if _octo.kept_by_rules(was):
             raise Refused(

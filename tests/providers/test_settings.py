@@ -18,6 +18,7 @@ KEY = {"name": "reconciler", "secret": "Z2VoZWlt"}
 PRIMARY = {"server": "ns1.agency.example", "identity": "reconciler.agency.example", "key": KEY}
 POWER = {"url": "http://127.0.0.1:8081", "key": "x"}
 API = {"url": "http://[::1]:8080", "api_key": {"env": "KEY"}}
+OCTO: dict[str, Any] = {"class": "octodns_x.XProvider", "identity": "reconciler.agency.example", "settings": {}}
 WRONG: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = [
     ("zone_files", {"directory": 5}, ("directory",)),
     ("zone_files", {"directory": ""}, ("directory",)),
@@ -78,6 +79,24 @@ WRONG: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = [
     ("rfc2136", {**PRIMARY, "key": {**KEY, "name": 5}}, ("key", "name")),
     ("rfc2136", {**PRIMARY, "key": {**KEY, "secret": "geheim!"}}, ("key", "secret")),
     ("rfc2136", {**PRIMARY, "key": {**KEY, "secret": 12345}}, ("key", "secret")),
+    *(
+        ("octodns", {**OCTO, "class": path}, ("class",))
+        for path in (
+            5,
+            "",
+            "XProvider",
+            "octodns",
+            "os.system",
+            "yaml.octodns_x.X",
+            "octodns_x.",
+            "octodns_x..X",
+            "octodns-x.X",
+        )
+    ),
+    ("octodns", {**OCTO, "identity": "geheim"}, ("identity",)),
+    ("octodns", {**OCTO, "identity": 5}, ("identity",)),
+    *(("octodns", {**OCTO, "settings": given}, ("settings",)) for given in ("geheim", ["geheim"], None, {"env": "X"})),
+    ("octodns", {**OCTO, "settings": {"id": "geheim"}}, ("settings", "id")),
     ("memory", {"file": 5}, ("file",)),
     ("memory", {"side": "both"}, ("side",)),
 ]
@@ -105,6 +124,7 @@ RIGHT = [
     ),
     ("rfc2136", {**PRIMARY, "server": {"env": "NS"}, "key": {"name": "Key.Agency_1.", "secret": {"file": "tsig"}}}),
     ("rfc2136", {**PRIMARY, "key": {**KEY, "algorithm": "hmac-sha512"}}),
+    ("octodns", {**OCTO, "class": "octodns.provider.yaml.X", "settings": {"token": {"env": "T"}, "zones": ["a"]}}),
     ("memory", {"file": "world.json", "side": "dns"}),
 ]
 
