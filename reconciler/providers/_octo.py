@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 # They write a whole zone without a look at it: what others have there would be gone.
 _BLIND = frozenset({"octodns.SplitYamlProvider", "octodns.YamlProvider", "octodns_bind.ZoneFileProvider"})
+_KINDS = {401: Refused, 403: Refused, 429: Unreachable, 502: Unreachable, 503: Unreachable, 504: Unreachable}
 _DEEP = 5  # exceptions that one was raised for
 _LOGGERS = ("Plan", "Record", "Zone")
 
@@ -119,9 +120,7 @@ def _reason(error: BaseException) -> tuple[type[ProviderError], str]:
         for holder in (getattr(cause, "response", None), cause):
             status = getattr(holder, "status_code", None)
             if isinstance(status, int):
-                gone = status == 429 or status >= 500
-                kind = Refused if status in {401, 403} else Unreachable if gone else ProviderError
-                return kind, f"{why}, HTTP status {status}"
+                return _KINDS.get(status, ProviderError), f"{why}, HTTP status {status}"
         cause = cause.__cause__ or cause.__context__ or cause
     silent = isinstance(error, OSError) and not isinstance(error, ValueError)
     return Unreachable if silent else ProviderError, why

@@ -470,7 +470,8 @@ def test_a_type_that_a_class_has_not_is_known(shop: octodns.OctoDns) -> None:
     [
         (says(401, b'{"error": "geheim"}'), Refused, r"\(Exception, HTTP status 401\)"),
         (says(403, b"geheim"), Refused, r"\(HTTPError, HTTP status 403\)"),
-        (says(500, b"geheim"), Unreachable, r"\(HTTPError, HTTP status 500\)"),
+        (says(500, b"geheim"), ProviderError, r"\(HTTPError, HTTP status 500\)"),
+        (says(503, b"geheim"), Unreachable, r"\(HTTPError, HTTP status 503\)"),
         (says(429, b"geheim"), Unreachable, r"\(HTTPError, HTTP status 429\)"),
         (says(418, b"geheim"), ProviderError, r"\(HTTPError, HTTP status 418\)"),
         (CUT_BEFORE, Unreachable, r"\(ConnectionError\)"),
@@ -506,6 +507,16 @@ def test_a_service_that_is_gone_is_not_asked_for_the_rest(server: PowerDns) -> N
         answer = powerdns(between.server_address[1]).read(scopes)
         assert len(between.asked) == octodns.THREADS
     assert {type(error) for error in answer.values()} == {Unreachable}
+
+
+def test_a_zone_that_fails_stops_no_other(server: PowerDns, zones: octodns.OctoDns) -> None:
+    """A service that fails over one zone (500) is there for the next."""
+    create(zones, OURS, [MX])
+    with Faulty(server.api) as between:
+        between.faults["GET"] = [says(500)]
+        answer = powerdns(between.server_address[1]).read([IDN, OURS])
+    assert isinstance(answer[IDN.domain], ProviderError)
+    assert isinstance(answer["a.example"], tuple)
 
 
 def test_a_write_nobody_knows_of_is_not_repeated(server: PowerDns, zones: octodns.OctoDns) -> None:
