@@ -15,6 +15,7 @@ from reconciler.kinds import record
 from reconciler.kinds.record import quoted
 from reconciler.providers import _sets, _shapes, _tsig
 from reconciler.providers._primary import Line, Records
+from reconciler.providers._wire import Malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.providers._primary import Zone
     from reconciler.providers._sets import Key, Sets
     from reconciler.providers._shapes import Problem
+    from reconciler.providers._wire import Record
 
 SIDE = "dns"
 REQUIRED = frozenset({"identity", "key", "server"})
@@ -149,14 +151,15 @@ class Rfc2136:
         neighbour's record may be cut into other strings than ours would be; only with another TTL all of it is.
         """
         seen = there or Records(ttl or 0, [], [])
-        held = list(zip(seen.rdatas, seen.texts, strict=True))
+        rdatas = [self._theirs(raw, key) for raw in seen.raw]
+        held = list(zip(rdatas, seen.texts, strict=True))
         stays = [rdata for rdata, text in held if text in values]
         gone = [rdata for rdata, text in held if text not in values]
         fresh = [self._rdata(key[0], text) for text in values if text not in seen.texts]
         if stays and ttl != seen.ttl:
-            gone, fresh = seen.rdatas, [*stays, *fresh]
+            gone, fresh = rdatas, [*stays, *fresh]
         if gone or fresh:
-            yield Edit(key, seen.rdatas, gone, fresh, ttl or 0)
+            yield Edit(key, rdatas, gone, fresh, ttl or 0)
 
     def _message(self, zone: str, edits: Sequence[Edit], there: Iterable[Key]) -> UpdateMessage:
         """The edits as one update. Raises Refused for a name or a TTL that is none."""
@@ -169,6 +172,14 @@ class Rfc2136:
         except dns.exception.DNSException as error:
             raise Refused(f"{self._name}: a record of {zone} has no form that DNS can carry: {error}") from None
         return message
+
+    def _theirs(self, raw: Record, key: Key) -> Rdata:
+        """A record that is there, as dnspython writes it into an update: byte by byte the same."""
+        try:
+            rdata: Rdata = raw.rdata
+        except Malformed:
+            raise ProviderError(f"{self._name}: {' '.join(key)} has a record that cannot be read") from None
+        return rdata
 
     def _rdata(self, type_: str, text: str) -> Rdata:
         """A value as a record. Raises Refused where its text would be read as another one."""
