@@ -19,12 +19,13 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
+ZONE_FILES = "{type: zone_files, directory: var/zones, nameservers: [ns1.agency.example., ns2.agency.example.]}"
 SETTINGS = """\
 version: 1
 timezone: Europe/Berlin
 providers:
   mail: {mailhost: {type: postfix_dovecot, database: "sqlite:///var/mail.sqlite"}}
-  dns: {zones: {type: zone_files, directory: var/zones, nameservers: [ns1.agency.example., ns2.agency.example.]}}
+  dns: {zones: DNS}
 servers:
   primary:
     mx: ["10 mx1.agency.example.", "20 mx2.agency.example."]
@@ -120,10 +121,10 @@ def commit_all(root: Path) -> None:
 _WHO = {"NAME": "Bela Varga", "EMAIL": "bela@agency.example", "DATE": "2026-11-24T09:00:00+00:00"}
 
 
-def make(root: Path, tenants: int) -> None:
-    """Raises FileExistsError where the folder is there already."""
+def make(root: Path, tenants: int, dns: str = ZONE_FILES) -> None:
+    """With this DNS provider. Raises FileExistsError where the folder is there already."""
     root.mkdir(parents=True)
-    (root / "reconciler.yaml").write_text(SETTINGS)
+    (root / "reconciler.yaml").write_text(SETTINGS.replace("DNS", dns, 1))
     (root / ".gitignore").write_text("/var/\n")
     for folder in ("schemas", "domain-templates"):
         shutil.copytree(CHECKOUT / folder, root / folder)

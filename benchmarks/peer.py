@@ -22,9 +22,10 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PACKAGES = ("octodns==1.22.0", "octodns-powerdns==1.2.0")
+PACKAGES = ("octodns==1.22.0", "octodns-bind==1.1.0", "octodns-powerdns==1.2.0")
 DNS_PORT, API_PORT = 15301, 18081
 API_KEY = "benchmark"
+API = {"class": "octodns_powerdns.PowerDnsProvider", "host": "127.0.0.1", "port": API_PORT, "api_key": API_KEY}
 SCHEMA = Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
 
 POWERDNS = """\
@@ -57,7 +58,7 @@ for file in pathlib.Path(sys.argv[1]).iterdir():
 
 def install(folder: Path) -> Path:
     """The bin folder of an environment with the peer in it."""
-    if not (folder / "bin" / "octodns-sync").exists():
+    if not [*folder.glob("lib/*/site-packages/octodns_bind")]:
         venv.create(folder, with_pip=True)
         subprocess.run([folder / "bin" / "pip", "install", "--quiet", *PACKAGES], check=True)
     return folder / "bin"
@@ -72,17 +73,12 @@ def set_up(folder: Path, zone_files: Path) -> None:
     names = [_convert(file, folder / "zones", database) for file in sorted(zone_files.glob("*.zone"))]
     database.commit()
     database.close()
-    (folder / "octodns.yaml").write_text(yaml.safe_dump(_settings(folder, names)))
+    (folder / "octodns.yaml").write_text(yaml.safe_dump(settings(folder, names, API)))
 
 
-def _settings(folder: Path, names: list[str]) -> dict[str, Any]:
+def settings(folder: Path, names: list[str], server: dict[str, Any]) -> dict[str, Any]:
+    """Its configuration: these zones, from the files in a folder to a server."""
     files = {"class": "octodns.provider.yaml.YamlProvider", "directory": f"{folder}/zones", "enforce_order": False}
-    server = {
-        "class": "octodns_powerdns.PowerDnsProvider",
-        "host": "127.0.0.1",
-        "port": API_PORT,
-        "api_key": API_KEY,
-    }
     zones = {name: {"sources": ["files"], "targets": ["server"]} for name in names}
     return {"providers": {"files": files, "server": server}, "zones": zones}
 
@@ -91,21 +87,27 @@ def _convert(file: Path, into: Path, database: sqlite3.Connection) -> str:
     origin = f"{file.stem}."
     zone = dns.zone.from_file(str(file), origin=origin, relativize=False)
     number = database.execute("INSERT INTO domains (name, type) VALUES (?, 'NATIVE')", (file.stem,)).lastrowid
+    for name, rdataset in zone.iterate_rdatasets():
+        type_ = rdataset.rdtype.name
+        database.executemany(
+            "INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) VALUES (?,?,?,?,?,?,0,1)",
+            [(number, str(name).rstrip("."), type_, *_row(type_, rdata.to_text(), rdataset.ttl)) for rdata in rdataset],
+        )
+    write_source(zone, origin, into)
+    return origin
+
+
+def write_source(zone: dns.zone.Zone, origin: str, into: Path) -> None:
+    """A zone as the YAML that octoDNS reads."""
     source: dict[str, list[dict[str, Any]]] = {}
     for name, rdataset in zone.iterate_rdatasets():
         type_ = rdataset.rdtype.name
-        texts = [rdata.to_text() for rdata in rdataset]
-        database.executemany(
-            "INSERT INTO records (domain_id, name, type, content, ttl, prio, disabled, auth) VALUES (?,?,?,?,?,?,0,1)",
-            [(number, str(name).rstrip("."), type_, *_row(type_, text, rdataset.ttl)) for text in texts],
-        )
         if type_ != "SOA":
             label = str(name).removesuffix(origin).rstrip(".")
             values = [_value(type_, rdata) for rdata in rdataset]
             content = {"value": values[0]} if type_ == "CNAME" else {"values": values}
             source.setdefault(label, []).append({"type": type_, "ttl": rdataset.ttl, **content})
     (into / f"{origin}yaml").write_text(yaml.safe_dump({k: source[k] for k in sorted(source)}))
-    return origin
 
 
 def _row(type_: str, text: str, ttl: int) -> tuple[str, int, int]:

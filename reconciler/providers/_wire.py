@@ -1,4 +1,4 @@
-"""DNS messages as bytes (RFC 1035, section 4): the parts that a transfer needs, in a tenth of dnspython's time.
+"""DNS messages as bytes (RFC 1035, section 4): what a transfer needs, in a sixth of the time that dnspython takes.
 
 Only what thousands of zones are full of has its text written here; every other type is dnspython's. The bytes are a
 stranger's: each step is bounded, and whatever is no message raises Malformed.
