@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
 
 FILE = "reconciler.yaml"
-_BESIDE = frozenset({"authoritative", "read_only", "renamed_from"})  # settings that say nothing of which system it is
+# Settings that say nothing of which system it is.
+_BESIDE = frozenset({"authoritative", "read_only", "renamed_from", "resolver"})
 
 SAME_SYSTEM = Rule(
     "IN217",
@@ -89,6 +90,12 @@ class Agency:
         """{DNS provider: the authoritative servers it names}, of those that name some."""
         named = ((name, said.get("authoritative", ())) for name, (_, said) in self.providers.items())
         return {name: tuple(canonical.server(text) for text in said) for name, said in named if said}
+
+    @cached_property
+    def resolvers(self) -> dict[str, Server]:
+        """{DNS provider: the recursive resolver it names}, of those that name one."""
+        named = ((name, said.get("resolver")) for name, (_, said) in self.providers.items())
+        return {name: canonical.server(text) for name, text in named if text}
 
     @cached_property
     def inside(self) -> frozenset[str]:

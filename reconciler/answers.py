@@ -22,3 +22,15 @@ class Answer(NamedTuple):
 
 
 Answers = Mapping[Question, Answer]
+
+
+class Hearsay(NamedTuple):
+    """What a recursive resolver said to a question. `broken` says why where it answered SERVFAIL (RFC 8914).
+
+    `secure`: it found the DNSSEC chain whole (AD); `ttl`: the seconds for which it may say the same again.
+    """
+
+    answer: Answer
+    secure: bool = False
+    ttl: int = 0
+    broken: str = ""

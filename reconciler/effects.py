@@ -43,16 +43,20 @@ class Read(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """What one server said of one record set that was changed; `why` is empty where it says what it should."""
+    """What one server said of one record set that was changed; `why` is empty where it says what it should.
+
+    `note` is what a recursive resolver made of it, mostly `secure` or `insecure`; of an authoritative server nothing.
+    """
 
     tenant: str
     address: Address
     server: str
     why: str
+    note: str = ""
 
 
 class Prove(NamedTuple):
-    """Ask the authoritative name servers for the record sets that were changed. Answer: a Proof for each and server."""
+    """Ask name servers for the record sets that were changed. Answer: a Proof for each and server that was asked."""
 
     tenant: str
     changes: tuple[Change, ...]

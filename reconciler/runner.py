@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler import proof, providers
+from reconciler import facts, proof, providers
 from reconciler.apply import Outcome
 from reconciler.effects import Begin, Effect, Identify, Live, Proof, Prove, Read, Record, Write
 from reconciler.errors import Conflict, ProviderError, ReconcilerError, Refused
@@ -25,12 +25,16 @@ Scopes = Iterable[tuple[str, "Scope"]]
 
 
 class World:
-    """The live systems of an estate, each opened when it is first needed."""
+    """The live systems of an estate, each opened when it is first needed.
+
+    Raises ReconcilerError where RECONCILER_RESOLVER is no resolver: later, something would be written already.
+    """
 
     def __init__(self, agency: Agency, root: Path) -> None:
         self._agency, self._root = agency, root
         self._open: dict[str, Provider] = {}
         self._ours: dict[str, str] = {}
+        self._resolver: Any = facts.server(os.environ.get(facts.VARIABLE, "")) if agency.witnesses else "none"
 
     def provider(self, name: str) -> Provider:
         """The provider called `name`. Raises ProviderError when a secret it needs is not there."""
@@ -98,14 +102,38 @@ class World:
             return _as_provider_error(batch.provider, error)
 
     def prove(self, changes: Sequence[Change]) -> tuple[Proof, ...]:
-        """What the authoritative servers say of record sets that were changed, once all have them or the time is up."""
+        """What the authoritative servers say of record sets that were changed, once all have them or the time is up.
+
+        Then what a resolver says of those that all have.
+        """
         if not changes:
             return ()
         from reconciler import witnesses
 
         asked = {(server, proof.question(c.address)): c for c in changes for server in self.servers(c.address.provider)}
         heard = witnesses.until(asked, lambda one, answer: proof.agrees(asked[one], answer))
-        return tuple(proof.proofs(asked, heard))
+        told = tuple(proof.proofs(asked, heard))
+        return (*told, *self._resolved(proof.everywhere(changes, told)))
+
+    def _resolved(self, changes: Sequence[Change]) -> Iterator[Proof]:
+        from reconciler import hearsay
+
+        named = {change.address.provider for change in changes}
+        resolvers = {provider: server for provider in named if (server := self._public(provider))}
+        asked = {
+            (resolvers[change.address.provider], proof.question(change.address)): change
+            for change in changes
+            if change.address.provider in resolvers
+        }
+        return proof.resolved(asked, hearsay.ask(asked))
+
+    def _public(self, provider: str) -> Server | None:
+        """The resolver to ask of a provider's zones: its own, that of the environment, the system's; None: nobody."""
+        from reconciler import hearsay
+
+        if self._resolver == "none":
+            return None
+        return self._agency.resolvers.get(provider) or self._resolver or hearsay.systems()
 
     def servers(self, provider: str) -> tuple[Server, ...]:
         """The authoritative servers that a DNS provider names."""

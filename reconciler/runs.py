@@ -63,7 +63,7 @@ _ENDED = {
     "result": plain,
     "changes": [{**_CHANGE, "result": plain, "error": text}],
     "steps": [_STEP],
-    "proofs?": [{"address": _is_address, "server": plain, "why": str}],
+    "proofs?": [{"address": _is_address, "server": plain, "why": str, "note?": str}],
 }
 _SHAPES = {INTENT_FORMAT: shape({**_HEAD, "changes": [_CHANGE]}), RUN_FORMAT: shape({**_HEAD, **_ENDED})}
 

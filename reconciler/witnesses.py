@@ -83,15 +83,24 @@ async def _one(address: Any, port: int, question: Question) -> Answer:
     import dns.flags
     import dns.message
     import dns.rcode
-    import dns.rdatatype
 
     name, rtype = question
     query = dns.message.make_query(f"{name}.", rtype, flags=0)
     reply, _by_tcp = await dns.asyncquery.udp_with_fallback(query, address, ONE, port)
     if not reply.flags & dns.flags.AA or reply.rcode() not in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
         return _FAILED
+    return told(reply)[0]
+
+
+def told(reply: Any) -> tuple[Answer, int]:
+    """What a reply says to its question, and for how many seconds."""
+    import dns.rcode
+    import dns.rdatatype
+
+    asked = reply.question[0]
+    found = reply.get_rrset(reply.answer, asked.name, asked.rdclass, asked.rdtype)
+    ttl = min((rrset.ttl for rrset in ([found] if found else reply.authority)), default=0)
     if reply.rcode() == dns.rcode.NXDOMAIN:
-        return Answer("nxdomain")
-    found = reply.get_rrset(reply.answer, query.question[0].name, query.question[0].rdclass, query.question[0].rdtype)
-    values = tuple(sorted(exactly(rtype, data) for data in found or ()))
-    return Answer("found", values) if values else Answer("empty")
+        return Answer("nxdomain"), ttl
+    values = tuple(sorted(exactly(dns.rdatatype.to_text(asked.rdtype), data) for data in found or ()))
+    return Answer("found", values) if values else Answer("empty"), ttl

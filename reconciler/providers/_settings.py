@@ -32,7 +32,7 @@ SETTING = Rule(
 )
 _GENERAL = {
     "mail": frozenset({"type", "read_only", "renamed_from"}),
-    "dns": frozenset({"type", "read_only", "renamed_from", "authoritative"}),
+    "dns": frozenset({"type", "read_only", "renamed_from", "authoritative", "resolver"}),
 }
 
 
@@ -46,9 +46,17 @@ def check(agency: Agency) -> Iterator[Finding]:
             yield NO_TYPE.at(name, f"`{settings['type']}` is no {side} provider; there are {names}.", origin)
             continue
         yield from _settings(name, settings, module.REQUIRED, module.OPTIONAL | _GENERAL[side], origin)
-        for path, why in (*module.problems(settings), *_shapes.servers(settings, "authoritative")):
+        for path, why in (*module.problems(settings), *_asked(settings)):
             what = f"`{'.'.join(map(str, path))}` {why}."
             yield SETTING.at(name, what, Origin(origin.file, (*origin.path, *path)))
+
+
+def _asked(settings: Mapping[str, Any]) -> Iterator[_shapes.Problem]:
+    """What is wrong with the name servers that are asked after an apply."""
+    yield from _shapes.servers(settings, "authoritative")
+    yield from _shapes.server(settings, "resolver")
+    if "resolver" in settings and "authoritative" not in settings:
+        yield ("resolver",), "is asked only for what the servers of `authoritative` say: name them, too"
 
 
 def _settings(

@@ -53,10 +53,19 @@ def servers(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
         yield (key,), "must be a list of name servers"
         return
     for index, name in enumerate(names):
-        try:
-            canonical.server(name if isinstance(name, str) else "")
-        except ValueError:
-            yield (key, index), "is no name server: write HOST or HOST:PORT, an IPv6 address in brackets"
+        yield from _server((key, index), name)
+
+
+def server(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
+    """This setting is a name server with its port, where it is there."""
+    yield from _server((key,), settings.get(key, "localhost"))
+
+
+def _server(path: tuple[str | int, ...], name: Any) -> Iterator[Problem]:
+    try:
+        canonical.server(name if isinstance(name, str) else "")
+    except ValueError:
+        yield path, "is no name server: write HOST or HOST:PORT, an IPv6 address in brackets"
 
 
 def zone(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:

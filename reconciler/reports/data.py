@@ -211,4 +211,4 @@ def _tenant_result(found: TenantResult) -> Data:
 
 def proof(found: Proof) -> Data:
     """What one name server said of a record set; `why` is empty where it says what was applied."""
-    return {"address": str(found.address), "server": found.server, "why": found.why}
+    return {"address": str(found.address), "server": found.server, "why": found.why, "note": found.note}

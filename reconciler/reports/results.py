@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from reconciler.reports.lines import findings
 from reconciler.wording import counted, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from reconciler.effects import Proof
     from reconciler.reports.lines import Line
     from reconciler.results import Result, TenantResult
 
@@ -38,6 +40,20 @@ _SAID = {
 }
 
 
+def _seen(proofs: Iterable[Proof]) -> Iterator[Line]:
+    servers, resolvers = ([proof for proof in proofs if bool(proof.note) is noted] for noted in (False, True))
+    yield ((f"  seen at {_at(servers, 'name server')}", "green"),)
+    if resolvers:
+        notes = Counter("as before" if "as before" in proof.note else proof.note for proof in resolvers)
+        said = ", ".join(f"{number} {note}" for note, number in sorted(notes.items()))
+        yield ((f"  asked of {_at(resolvers, 'resolver')} ({said})", ""),)
+
+
+def _at(proofs: Iterable[Proof], thing: str) -> str:
+    servers, sets = (len(set(column)) for column in zip(*((p.server, p.address) for p in proofs), strict=True))
+    return f"{counted(servers, thing)}: {counted(sets, 'record set')}"
+
+
 def _tenant_result(tenant: TenantResult, run: str) -> Iterator[Line]:
     if tenant.result == "nothing":
         return
@@ -55,9 +71,7 @@ def _tenant_result(tenant: TenantResult, run: str) -> Iterator[Line]:
         yield from findings(tenant.findings)
         yield ((f"  to undo what was made: reconciler rollback {run}", "bold"),)
     elif tenant.proofs:
-        servers = len({proof.server for proof in tenant.proofs})
-        sets = len({proof.address for proof in tenant.proofs})
-        yield ((f"  seen at {counted(servers, 'name server')}: {counted(sets, 'record set')}", "green"),)
+        yield from _seen(tenant.proofs)
     if tenant.result == "stale":
         yield ((f"  its digest now: {tenant.digest}", ""),)
     if tenant.rerun:

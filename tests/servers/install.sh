@@ -5,7 +5,7 @@ set -eu
 
 PACKAGES="postfix postfix-sqlite postfix-pgsql postfix-mysql
   dovecot-core dovecot-imapd dovecot-lmtpd dovecot-sqlite dovecot-pgsql dovecot-mysql
-  openssh-client opendkim libopendbx1-sqlite3 nsd knot bind9 pdns-server pdns-backend-sqlite3 postgresql mariadb-server
+  openssh-client opendkim libopendbx1-sqlite3 nsd knot bind9 unbound pdns-server pdns-backend-sqlite3 postgresql mariadb-server
   php-cli php-sqlite3 php-mbstring php-pgsql php-mysql sqlite3"
 POLICY=/usr/sbin/policy-rc.d # asked by every package before it starts, restarts or stops a service
 KEPT=$POLICY.before-tests
