@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler import facts, proof, providers
+from reconciler import facts, providers
 from reconciler.apply import Outcome
 from reconciler.effects import Begin, Effect, Identify, Live, Proof, Prove, Read, Record, Write
 from reconciler.errors import Conflict, ProviderError, ReconcilerError, Refused
@@ -16,7 +16,6 @@ from reconciler.providers import _identity
 
 if TYPE_CHECKING:
     from reconciler.agency import Agency
-    from reconciler.answers import Server
     from reconciler.changes import Batch, Change, TenantPlan
     from reconciler.model import Address, Resource, Scope, Value
     from reconciler.providers import Provider
@@ -102,42 +101,10 @@ class World:
             return _as_provider_error(batch.provider, error)
 
     def prove(self, changes: Sequence[Change]) -> tuple[Proof, ...]:
-        """What the authoritative servers say of record sets that were changed, once all have them or the time is up.
+        """What the world says of what was changed."""
+        from reconciler import proving
 
-        Then what a resolver says of those that all have.
-        """
-        if not changes:
-            return ()
-        from reconciler import witnesses
-
-        asked = {(server, proof.question(c.address)): c for c in changes for server in self.servers(c.address.provider)}
-        heard = witnesses.until(asked, lambda one, answer: proof.agrees(asked[one], answer))
-        told = tuple(proof.proofs(asked, heard))
-        return (*told, *self._resolved(proof.everywhere(changes, told)))
-
-    def _resolved(self, changes: Sequence[Change]) -> Iterator[Proof]:
-        from reconciler import hearsay
-
-        named = {change.address.provider for change in changes}
-        resolvers = {provider: server for provider in named if (server := self._public(provider))}
-        asked = {
-            (resolvers[change.address.provider], proof.question(change.address)): change
-            for change in changes
-            if change.address.provider in resolvers
-        }
-        return proof.resolved(asked, hearsay.ask(asked))
-
-    def _public(self, provider: str) -> Server | None:
-        """The resolver to ask of a provider's zones: its own, that of the environment, the system's; None: nobody."""
-        from reconciler import hearsay
-
-        if self._resolver == "none":
-            return None
-        return self._agency.resolvers.get(provider) or self._resolver or hearsay.systems()
-
-    def servers(self, provider: str) -> tuple[Server, ...]:
-        """The authoritative servers that a DNS provider names."""
-        return self._agency.witnesses.get(provider, ())
+        return proving.proofs(self._agency, self._resolver, changes) if changes else ()
 
     def close(self) -> None:
         for provider in self._open.values():

@@ -32,7 +32,7 @@ SHELL = (
     {"crossing", "handover", "naming", "runs", "watching"},
     {"session"},
     {"estate", "request", "runner", "spread", "starter"},
-    {"seen"},
+    {"proving", "seen"},
     {"journal", "offline", "tenant_files"},
     {"following", "hearsay", "swap"},
     {"signing", "tables"},
