@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 FILE = "reconciler.yaml"
 # Settings that say nothing of which system it is.
 _BESIDE = frozenset({"authoritative", "read_only", "renamed_from", "resolver"})
+_PORT = re.compile(r":[0-9]+\Z", re.ASCII)
 
 SAME_SYSTEM = Rule(
     "IN217",
@@ -56,6 +58,14 @@ UNKNOWN_SERVER = Rule(
     "Server is not defined",
     "Add it under `servers`, or correct the name.",
     why="MX and SPF come from the server's facts: without them the domain's mail would go nowhere.",
+)
+NO_PROBE = Rule(
+    "IN241",
+    "error",
+    "The probe mailbox cannot be used as it is written",
+    "Write `mailbox` as an address, `submission` and `imap` as HOST:PORT (IPv6 in brackets), `password` as "
+    "`{env: NAME}` or `{file: NAME}`.",
+    why="Nobody would see whether mail comes signed, though the file says that somebody looks.",
 )
 
 
@@ -127,6 +137,7 @@ def check(agency: Agency) -> Iterator[Finding]:
     yield from _ids(agency)
     yield from _systems(agency)
     yield from _renamed(agency)
+    yield from _probe(agency.data.get("probe", {}))
     for side in ("mail", "dns"):
         name = agency.defaults.get(side)
         if name is not None and agency.providers.get(name, ("", {}))[0] != side:
@@ -138,6 +149,28 @@ def check(agency: Agency) -> Iterator[Finding]:
     server = agency.defaults.get("server")
     if server is not None and server not in agency.servers:
         yield UNKNOWN_SERVER.at(server, f"There is no server called `{server}`.", Origin(FILE, ("defaults", "server")))
+
+
+def _probe(said: Mapping[str, Any]) -> Iterator[Finding]:
+    """What of the probe mailbox nobody could send to or look into; the password is quoted nowhere."""
+    if not said:
+        return
+    if canonical.address_in(said["mailbox"]) is None:
+        yield NO_PROBE.at("mailbox", "It is no e-mail address.", Origin(FILE, ("probe", "mailbox")))
+    for key in ("submission", "imap"):
+        if not _PORT.search(said[key]) or not _is_server(said[key]):
+            yield NO_PROBE.at(key, "It is no server with a port.", Origin(FILE, ("probe", key)))
+    secret = said["password"]
+    if not isinstance(secret, dict) or secret.keys() not in ({"env"}, {"file"}):
+        yield NO_PROBE.at("password", "It says not where the password is.", Origin(FILE, ("probe", "password")))
+
+
+def _is_server(text: str) -> bool:
+    try:
+        canonical.server(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _renamed(agency: Agency) -> Iterator[Finding]:

@@ -34,3 +34,15 @@ class Hearsay(NamedTuple):
     secure: bool = False
     ttl: int = 0
     broken: str = ""
+
+
+class Arrival(NamedTuple):
+    """What became of a message that was sent to be looked at: its header fields of these names, once it came.
+
+    `problem`: why nothing can be said, for it could not be sent, or not be looked for.
+    """
+
+    came: bool = False
+    signatures: tuple[str, ...] = ()  # DKIM-Signature (RFC 6376)
+    results: tuple[str, ...] = ()  # Authentication-Results (RFC 8601)
+    problem: str = ""

@@ -85,7 +85,7 @@ def _written(work: _Work, batch: Batch) -> Generator[Effect, Any, ReconcilerErro
 
 
 def _looked(work: _Work) -> Generator[Effect, Any, None]:
-    """Read again what was written, then ask the name servers that shall say it."""
+    """Read again what was written, then see whether the world sees it."""
     touched = tuple(scope for scope in work.plan.scopes if (scope[0], scope[1].domain) in work.touched)
     if touched:
         work.look((yield Read(touched)))
@@ -182,9 +182,13 @@ class _Work:
         self.touched.add((change.address.provider, change.domain))
 
     def published(self) -> tuple[Change, ...]:
-        """The record sets that were made, changed or removed, and that named servers shall say."""
-        done = (change for change in self.outcome.done if change.kind.name == "record")
-        return tuple(change for change in done if change.address.provider in self.plan.watched)
+        """What the world can be asked: record sets for which servers are named, and who signs, by a message."""
+        return tuple(change for change in self.outcome.done if self._visible(change))
+
+    def _visible(self, change: Change) -> bool:
+        if change.kind.name == "record":
+            return change.address.provider in self.plan.watched
+        return self.plan.probed and change.kind.name == "dkim_signing" and change.aim is not None
 
     def record(self, entries: Mapping[Address, Entry | None]) -> Record:
         """What is noted in the end."""

@@ -185,6 +185,7 @@ class TenantPlan(NamedTuple):
     removed: int = 0  # how many things it takes away: retired, deleted, let go
     accept: Sequence[Mapping[str, Any]] = ()  # the named exceptions of its control.yaml
     watched: frozenset[str] = frozenset()  # DNS providers that name the servers which shall say what was applied
+    probed: bool = False  # a message shall show who signs
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -242,4 +243,5 @@ class Facts(NamedTuple):
     unseen: frozenset[str] = frozenset()  # the same that some server does not have yet
     watched: frozenset[str] = frozenset()  # DNS providers that name their authoritative servers
     clocks: Mapping[str, Any] = {}  # of domains that move from another server: `cutover.Clock`
+    probed: bool = False  # there is a mailbox for probes
     now: str = ""  # local time in the estate's time zone, ISO, to the minute

@@ -220,6 +220,7 @@ def _facts(session: Session) -> Facts:
         now=session.estate.now,
         enforcing=frozenset(enforcing(agency.servers)),
         watched=frozenset(agency.witnesses),
+        probed="probe" in agency.data,
     )
 
 

@@ -46,6 +46,7 @@ class Proof(NamedTuple):
     """What one server said of one record set that was changed; `why` is empty where it says what it should.
 
     `note` is what a recursive resolver made of it, mostly `secure` or `insecure`; of an authoritative server nothing.
+    Of a domain that signs with other keys it is how a message came, and `server` the mailbox.
     """
 
     tenant: str
@@ -56,7 +57,7 @@ class Proof(NamedTuple):
 
 
 class Prove(NamedTuple):
-    """Ask name servers for the record sets that were changed. Answer: a Proof for each and server that was asked."""
+    """See what the world sees of the record sets that were changed, and of who signs. Answer: a Proof for each look."""
 
     tenant: str
     changes: tuple[Change, ...]

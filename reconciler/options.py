@@ -20,7 +20,7 @@ DONE, ERROR, CHANGES, REFUSED, STALE, LOCKED, USAGE = 0, 1, 2, 3, 4, 5, 64
 _WORST_FIRST = (ERROR, REFUSED, STALE, LOCKED, CHANGES, DONE)
 
 
-class _Text(click.ParamType):  # type: ignore[type-arg,unused-ignore] - generic since click 8.3
+class _Text(click.types.StringParamType):
     """Names here are text, as files and servers have it: bytes in another encoding than UTF-8 are wrong usage."""
 
     name = "text"

@@ -131,6 +131,7 @@ def _finished(compiled: Compiled, draft: Draft, asked: Sequence[tuple[str, Scope
         scopes=tuple(asked),
         accept=compiled.rules.accept,
         watched=facts.watched,
+        probed=facts.probed,
     )
 
 

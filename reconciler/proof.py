@@ -6,16 +6,19 @@ all of them say, of a recursive resolver as well. Where no server is named nothi
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from reconciler.effects import Proof
 from reconciler.findings import Origin, Rule
+from reconciler.kinds import dkim_signing
 from reconciler.kinds.record import SHARED, label, rtype
+from reconciler.tags import tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from reconciler.answers import Answer, Hearsay, Question, Server
+    from reconciler.answers import Answer, Arrival, Hearsay, Question, Server
     from reconciler.changes import Change
     from reconciler.findings import Finding
     from reconciler.model import Address
@@ -38,6 +41,16 @@ BROKEN = Rule(
     why="The servers have the records, and whoever asks a resolver that validates gets none of them: mail is deferred, "
     "then returned, and nothing can be verified.",
 )
+UNSIGNED = Rule(
+    "LV003",
+    "error",
+    "A message did not come as it should",
+    "Look at it in the probe mailbox, or for it in the mail servers' logs; see whether the signer reads the keys from "
+    "where they are written, or undo the run.",
+    why="What the domain's people send comes just as this message did: without a signature that counts "
+    "receivers refuse it, or put it to the spam.",
+)
+_RESULT = re.compile(r"\s*(dkim|dmarc)\s*=\s*([a-z]+)", re.IGNORECASE)
 
 
 def question(address: Address) -> Question:
@@ -84,6 +97,49 @@ def _note(change: Change, said: Hearsay) -> str:
     return chain if agrees(change, said.answer) else f"{chain}, as before for up to {said.ttl} s"
 
 
+def arrived(changes: Iterable[Change], came: Mapping[str, Arrival], mailbox: str) -> Iterator[Proof]:
+    """How a message came from each domain that signs with other keys now."""
+    for change in sorted(changes, key=lambda change: change.address):
+        yield Proof(change.tenant, change.address, mailbox, *_carried(change, came[change.domain]))
+
+
+def _carried(change: Change, arrival: Arrival) -> tuple[str, str]:
+    """(what is wrong, what is noted)."""
+    selectors = () if change.aim is None else change.aim.get("selectors")
+    if not arrival.came:
+        return ("", f"unknown: {arrival.problem}") if arrival.problem else ("no message came", "lost")
+    signed = sorted(selector for selector in selectors if (change.domain, selector) in _signers(arrival))
+    if not signed:
+        return f"it came without a signature of {change.domain} by {' or '.join(selectors)}", "unsigned"
+    results = _results(arrival)
+    wrong = [f"{name}={'/'.join(sorted(said))}" for name, said in results.items() if said & {"fail", "permerror"}]
+    if wrong:
+        return f"the server that took it says {', '.join(wrong)}", "failed"
+    return "", ", ".join(
+        [f"signed by {' and '.join(signed)}", *(f"{name}={'/'.join(said)}" for name, said in results.items())]
+    )
+
+
+def _signers(arrival: Arrival) -> Iterator[tuple[str, str]]:
+    """(domain, selector) of each signature that can be read."""
+    for text in arrival.signatures:
+        try:
+            said = tags(text)
+        except ValueError:
+            continue
+        yield said.get("d", "").lower(), said.get("s", "").lower()
+
+
+def _results(arrival: Arrival) -> dict[str, set[str]]:
+    """What receiving servers made of DKIM and DMARC; one good signature is enough (RFC 6376, 6.1)."""
+    found: dict[str, set[str]] = {}
+    for text in arrival.results:
+        for part in re.sub(r"\([^()]*\)", "", text).split(";")[1:]:
+            if match := _RESULT.match(part):
+                found.setdefault(match[1].lower(), set()).add(match[2].lower())
+    return {name: {"pass"} if "pass" in said else said for name, said in sorted(found.items())}
+
+
 def called(server: Server) -> str:
     """A server as people write it."""
     host = f"[{server[0]}]" if ":" in server[0] else server[0]
@@ -100,7 +156,7 @@ def _said(answer: Answer) -> str:
 
 
 def findings(told: Iterable[Proof], changes: Iterable[Change]) -> Iterator[Finding]:
-    """A finding for each set that some server does not have as it was applied, or that a resolver cannot get."""
+    """A finding for each thing of which somebody saw something else than was applied."""
     origins = {change.address: change.origin for change in changes}
     wrong: dict[Address, list[Proof]] = {}
     for proof in told:
@@ -108,4 +164,10 @@ def findings(told: Iterable[Proof], changes: Iterable[Change]) -> Iterator[Findi
             wrong.setdefault(proof.address, []).append(proof)
     for address, some in wrong.items():
         said = "; ".join(f"{proof.server}: {proof.why}" for proof in some)
-        yield (BROKEN if some[0].note else UNSEEN).at(str(address), f"{said}.", origins[address] or Origin(""))
+        yield _rule(some[0]).at(str(address), f"{said}.", origins[address] or Origin(""))
+
+
+def _rule(proof: Proof) -> Rule:
+    if proof.address.kind == dkim_signing.KIND.name:
+        return UNSIGNED
+    return BROKEN if proof.note else UNSEEN

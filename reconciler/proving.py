@@ -1,13 +1,15 @@
-"""The world is asked what it sees of a run: the authoritative servers, then a resolver for what all of them say."""
+"""The world is asked what it sees of a run: authoritative servers, a resolver, and a mailbox for who signs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from reconciler import hearsay, proof, witnesses
+from reconciler.answers import Arrival
+from reconciler.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from reconciler.agency import Agency
     from reconciler.answers import Server
@@ -15,19 +17,42 @@ if TYPE_CHECKING:
     from reconciler.effects import Proof
 
 
-def proofs(agency: Agency, resolver: Any, changes: Sequence[Change]) -> tuple[Proof, ...]:
-    """What was said of record sets that were changed, once all servers have them or the time is up.
+def proofs(
+    agency: Agency, resolver: Any, changes: Sequence[Change], password: Callable[[], str], alive: Callable[[], object]
+) -> tuple[Proof, ...]:
+    """What was said of record sets that were changed, once all servers have them or the time is up; who signs.
 
-    `resolver` is what RECONCILER_RESOLVER says: a server, `none` for nobody, or empty for the system's own.
+    `resolver` is what RECONCILER_RESOLVER says: a server, `none` for nobody, or empty for the system's own. `password`
+    is that of the probe mailbox, and may raise Refused. `alive` is called between the looks.
     """
+    signing = [change for change in changes if change.kind.name == "dkim_signing"]
+    sets = [change for change in changes if change.kind.name == "record"]
     asked = {
         (server, proof.question(change.address)): change
-        for change in changes
+        for change in sets
         for server in agency.witnesses.get(change.address.provider, ())
     }
     heard = witnesses.until(asked, lambda one, answer: proof.agrees(asked[one], answer))
-    told = tuple(proof.proofs(asked, heard))
-    return (*told, *_resolved(agency, resolver, proof.everywhere(changes, told)))
+    told = list(proof.proofs(asked, heard))
+    alive()
+    told += _resolved(agency, resolver, proof.everywhere(sets, told))
+    if signing:
+        told += _carried(agency.data["probe"], signing, password, alive)
+    return tuple(told)
+
+
+def _carried(
+    probe: Mapping[str, Any], signing: Sequence[Change], password: Callable[[], str], alive: Callable[[], object]
+) -> Iterator[Proof]:
+    """A password that is not there is no failure of the domain's."""
+    from reconciler import probing
+
+    domains = {change.domain for change in signing}
+    try:
+        came = probing.deliver(probe, password(), domains, alive)
+    except Refused as error:
+        came = dict.fromkeys(domains, Arrival(problem=str(error)))
+    return proof.arrived(signing, came, probe["mailbox"])
 
 
 def _resolved(agency: Agency, resolver: Any, changes: Sequence[Change]) -> Iterator[Proof]:

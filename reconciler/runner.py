@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -100,11 +100,14 @@ class World:
         except Exception as error:  # noqa: BLE001  (as above; whether it was written is found out by looking)
             return _as_provider_error(batch.provider, error)
 
-    def prove(self, changes: Sequence[Change]) -> tuple[Proof, ...]:
-        """What the world says of what was changed."""
+    def prove(self, changes: Sequence[Change], alive: Callable[[], object]) -> tuple[Proof, ...]:
+        """What the world says of what was changed. It takes its time, so between the looks `alive` is called."""
         from reconciler import proving
 
-        return proving.proofs(self._agency, self._resolver, changes) if changes else ()
+        return proving.proofs(self._agency, self._resolver, changes, self._password, alive) if changes else ()
+
+    def _password(self) -> str:
+        return str(_secret("probe", "password", self._agency.data["probe"]["password"]))
 
     def close(self) -> None:
         for provider in self._open.values():
@@ -154,7 +157,7 @@ class Journal(Protocol):
         """Before a tenant's first write."""
 
     def lost(self) -> Mapping[str, ReconcilerError]:
-        """Asked before every write: the tenants that somebody else has taken over."""
+        """Asked before every write, and where there is waiting: the tenants that somebody else has taken over."""
 
     def record(self, records: Sequence[Record]) -> Mapping[str, ReconcilerError]:
         """At a tenant's end."""
@@ -174,7 +177,8 @@ def drive(applies: Iterable[Running], world: World, journal: Journal) -> list[Ou
         live: Live = world.read({scope: None for effect in reads for scope in effect.scopes}) if reads else {}
         begun = journal.begin([effect.plan for _, effect in asked if isinstance(effect, Begin)])
         noted = journal.record([effect for _, effect in asked if isinstance(effect, Record)])
-        proofs = world.prove([c for _, effect in asked if isinstance(effect, Prove) for c in effect.changes])
+        changes = [c for _, effect in asked if isinstance(effect, Prove) for c in effect.changes]
+        proofs = world.prove(changes, journal.lost)  # a tenant that is lost meanwhile is told so when it is noted
         waiting = [(apply, _answer(effect, live, begun, noted, proofs)) for apply, effect in asked]
     return outcomes
 

@@ -41,12 +41,17 @@ _SAID = {
 
 
 def _seen(proofs: Iterable[Proof]) -> Iterator[Line]:
-    servers, resolvers = ([proof for proof in proofs if bool(proof.note) is noted] for noted in (False, True))
-    yield ((f"  seen at {_at(servers, 'name server')}", "green"),)
+    letters = [proof for proof in proofs if proof.address.kind == "dkim_signing"]
+    sets = [proof for proof in proofs if proof not in letters]
+    servers, resolvers = ([proof for proof in sets if bool(proof.note) is noted] for noted in (False, True))
+    if servers:
+        yield ((f"  seen at {_at(servers, 'name server')}", "green"),)
     if resolvers:
         notes = Counter("as before" if "as before" in proof.note else proof.note for proof in resolvers)
         said = ", ".join(f"{number} {note}" for note, number in sorted(notes.items()))
         yield ((f"  asked of {_at(resolvers, 'resolver')} ({said})", ""),)
+    for proof in letters:
+        yield ((f"  a message from {proof.address.name}: {visible(proof.note)}", ""),)
 
 
 def _at(proofs: Iterable[Proof], thing: str) -> str:
