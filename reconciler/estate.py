@@ -58,7 +58,8 @@ class Estate:
         except InputError:
             self.close()
             raise
-        now = datetime.now(ZoneInfo(self.agency.data.get("timezone", "UTC")))
+        self.zone = ZoneInfo(self.agency.data.get("timezone", "UTC"))
+        now = datetime.now(self.zone)
         self.today, self.now = as_of or now.date().isoformat(), now.strftime("%Y-%m-%dT%H:%M")
 
     def close(self) -> None:

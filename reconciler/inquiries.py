@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler import last_change, reviewers
@@ -164,7 +165,8 @@ class _Desk:
     def known(self) -> Known:
         """The ledger's lines and how old they are."""
         commits = {entry.commit for entry in self._ledger.entries.values()}
-        days = {c: when[:10] for c, (_, when) in last_change.written(self._repository, commits).items()}
+        written, zone = last_change.written(self._repository, commits), self._estate.zone
+        days = {c: datetime.fromisoformat(when).astimezone(zone).date().isoformat() for c, (_, when) in written.items()}
         return Known(self._ledger.entries, days)
 
     def _of(self, things: list[Resource], domain: str = "", *, applied: bool | None) -> Data:

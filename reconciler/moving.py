@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from reconciler.cutover import Clock
 from reconciler.runs import runs
@@ -18,7 +17,7 @@ def clocks(session: Session, compiled: Compiled) -> dict[str, Clock]:
     """{domain: its clock}, of those of a tenant that are on their way; the journal is read for them alone."""
     if not compiled.cutovers:
         return {}
-    zone = ZoneInfo(session.estate.agency.data.get("timezone", "UTC"))
+    zone = session.estate.zone
     now = datetime.fromisoformat(session.estate.now).replace(tzinfo=zone)
     changed = _changed(session, compiled)
     found: dict[str, Clock] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -618,6 +619,15 @@ def test_an_alias_domain_shows_through_what_it_could_be_taken_over(applied):
     assert [one["address"] for one in domain["reset_surface"]["forwards"]["value"]] == ["jane@northwind.example"]
     assert domain["reset_surface"]["catch_all"]["value"] == []
     assert "alias of northwind.example: the addresses below" in applied.run("inventory", "northwind.test").out
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_an_age_counts_from_the_day_it_was_there(tmp_path, zone):
+    """Days are those of the estate's time zone: a commit of this minute is of today, wherever that is."""
+    agency = STAFF.replace("Europe/Berlin", zone)
+    estate = make(tmp_path / "estate", northwind(), agency=agency).applied({})
+    mx = inventory(estate, "northwind.example")["northwind.example"][0]["mx"]
+    assert (mx["source"], mx["age"], mx["since"]) == ("ledger", 0, datetime.now(ZoneInfo(zone)).date().isoformat())
 
 
 # ---------------------------------------------------------------------- approvals, odd arguments
