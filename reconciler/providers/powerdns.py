@@ -73,9 +73,12 @@ class PowerDns:
         self._name, self._api = name, api
         self._nameservers, self._kind = nameservers, kind
         self._turn = threading.Lock()
+        self._met = False  # the server has said which zones it has: what it does not know by then is not there
 
     def read(self, scopes: Sequence[Scope]) -> Mapping[str, tuple[Resource, ...] | ProviderError]:
-        """One list of all zones, then those that are asked for. A server that went away is not asked for the rest."""
+        """The zones that are asked for; the first time in a run after a list of all, which a wrong key or server does
+        not give. A server that went away is not asked for the rest.
+        """
         if not scopes:
             return {}
         gone: list[Unreachable] = []
@@ -89,9 +92,15 @@ class PowerDns:
             except ProviderError as error:
                 return error
 
-        zones = sorted({scope.zone for scope in scopes} & self._listed())
+        zones = sorted({scope.zone for scope in scopes} - {_IDENTITY})
+        if not self._met:
+            listed = self._listed()
+            zones = [zone for zone in zones if zone in listed]
+            self._met = True
         with ThreadPoolExecutor(_THREADS) as pool:
             found = dict(zip(zones, pool.map(look, zones), strict=True))
+        if gone and all(answer is gone[0] for answer in found.values()):
+            raise gone[0]
         return {scope.domain: self._answer(scope, found.get(scope.zone)) for scope in scopes}
 
     def apply(self, batch: Batch) -> Mapping[Address, Mapping[str, Value]]:
