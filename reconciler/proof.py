@@ -52,6 +52,8 @@ UNSIGNED = Rule(
 )
 _RESULT = re.compile(r"\s*(dkim|dmarc)\s*=\s*([a-z]+)", re.IGNORECASE)
 
+LONGEST = 200  # characters of what a server says in its place
+
 
 def question(address: Address) -> Question:
     """What is asked for a record set."""
@@ -151,8 +153,13 @@ def _said(answer: Answer) -> str:
         "failed": "it gives no answer with authority",
         "nxdomain": "it says that there is no such name",
         "empty": "it says that there is nothing of that type",
-        "found": f"it says {', '.join(answer.values)}",
+        "found": f"it says {_short(', '.join(answer.values))}",
     }[answer.status]
+
+
+def _short(text: str) -> str:
+    """As much of a server's words as helps: a TXT may have 64 KB."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def findings(told: Iterable[Proof], changes: Iterable[Change]) -> Iterator[Finding]:

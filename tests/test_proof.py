@@ -156,6 +156,20 @@ def test_a_server_that_does_not_say_it_fails_the_run(tmp_path: Path, nsd: Nsd, m
     assert planned(estate) == (set(), {}, {"dkim_signing/northwind.example"})
 
 
+def test_a_long_answer_is_told_in_short(tmp_path: Path, nsd: Nsd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands there in place of ours may be as long as DNS allows: a finding quotes its beginning."""
+    monkeypatch.setattr(witnesses, "WITHIN", 0.3)
+    file = nsd.zones / "northwind.example.zone"
+    long = " ".join(['"' + "x" * 250 + '"'] * 40)
+    file.write_text(f"{EMPTY}_dmarc IN TXT {long}\n")
+    subprocess.run(["nsd-control", "-c", str(nsd.run / "conf"), "reload"], check=True, capture_output=True)
+    answered(nsd.port, "_dmarc.northwind.example", "TXT", (nsd.run / "log").read_text)
+    (found,) = estate_of(tmp_path, nsd.settings(reload=False)).run("apply", "--yes", "--format", "json").json["tenants"]
+    details = [f["detail"] for f in found["findings"] if "_dmarc" in f["subject"]]
+    assert details
+    assert all("xxx" in text and len(text) < 600 for text in details)
+
+
 def test_what_name_servers_said_is_in_the_journal(tmp_path: Path, nsd: Nsd) -> None:
     """The evidence: each record set, each server, what was wrong."""
     estate = estate_of(tmp_path, nsd.settings())

@@ -94,7 +94,8 @@ h1{{font-size:1.5rem;margin-bottom:.2rem}} table{{border-collapse:collapse;width
 th,td{{text-align:left;padding:.35rem .7rem;border-bottom:1px solid #d8dee4;vertical-align:top}}
 th{{font-weight:600;background:#f6f8fa}} td.n{{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}}
 .conforming{{color:#116329}} .deviating{{color:#a40e26}} .unverified{{color:#7d4e00}} .said{{overflow-wrap:anywhere}}
-details{{margin:.3rem 0}} summary{{cursor:pointer}} small{{color:#57606a}}
+tr.domain td{{border-bottom:0;padding-bottom:0}} summary{{cursor:pointer;color:#57606a;font-size:.85em}}
+small{{color:#57606a}}
 @media(prefers-color-scheme:dark){{body{{background:#0d1117;color:#e6edf3}}th{{background:#161b22}}
 th,td{{border-color:#30363d}}.conforming{{color:#56d364}}.deviating{{color:#ff7b72}}.unverified{{color:#e3b341}}small{{color:#9198a1}}}}
 </style></head><body>
@@ -124,9 +125,10 @@ def _row(tenant: str, found: Standing) -> str:
     )
     name = f"{_shown(found.domain)}{' <small>takes no mail</small>' if found.parked else ''}"
     return (
-        f"<tr><td><details><summary>{name}</summary><table>{items}</table></details></td><td>{_shown(tenant)}</td>"
+        f"<tr class=domain><td>{name}</td><td>{_shown(tenant)}</td>"
         f'<td class=n>{found.score}</td><td class="{found.verdict}">{found.verdict}</td>'
         f"<td>{_shown(found.next)}</td></tr>"
+        f"<tr><td colspan=5><details><summary>its items</summary><table>{items}</table></details></td></tr>"
     )
 
 
