@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import mta_sts
 from reconciler.baseline import Estate, Sets, standing, wanted
-from reconciler.errors import ReconcilerError
 from reconciler.facts import Resolver
 from reconciler.kinds.record import tag
-from reconciler.naming import meant
+from reconciler.naming import domain_meant
 from reconciler.request import differing
 from reconciler.session import Session
 
@@ -54,9 +53,7 @@ def baseline(request: Request, domain: str) -> Standings:
 def _asked(session: Session, domain: str) -> str:
     if not domain:
         return ""
-    found = meant(session, domain)
-    if found.kind != "domain":
-        raise ReconcilerError(f"{domain} is no domain; `reconciler who {domain}` tells of it")
+    found = domain_meant(session, domain)
     session.names = (found.tenant,)
     return found.name
 

@@ -13,7 +13,7 @@ from reconciler.errors import InputError, ProviderError, ReconcilerError
 from reconciler.kinds import dkim_key
 from reconciler.kinds.record import TTL, label, rtype
 from reconciler.model import Address, Computed
-from reconciler.naming import meant
+from reconciler.naming import domain_meant
 from reconciler.parts import known
 from reconciler.request import differing
 from reconciler.results import Handed
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 def records(request: Request, name: str) -> Handed:
     """The records of a domain. Raises InputError and ReconcilerError."""
     with Session.asking(request) as session:
-        found = meant(session, name)
-        if found.kind != "domain":
-            raise ReconcilerError(f"{name} is no domain; `reconciler who {name}` tells of it")
+        found = domain_meant(session, name)
         tenant = session.estate.parsed([found.tenant])[found.tenant]
         compiled = session.estate.compile(_as_ours(session, tenant, found.name))
         bad = [f for f in compiled.findings if f.severity == "error" and f.is_input]

@@ -12,7 +12,7 @@ from reconciler.errors import InputError, LedgerError, ReconcilerError
 from reconciler.files import Files
 from reconciler.findings import Origin, did_you_mean
 from reconciler.ledger import Ledger
-from reconciler.naming import SHOWN, meant, named_in
+from reconciler.naming import SHOWN, domain_meant, meant, named_in
 from reconciler.questions import inventory as questions
 from reconciler.questions import who as answers
 from reconciler.questions.inventory import Known
@@ -64,9 +64,7 @@ def inventory(request: Request, domain: str) -> tuple[Data, list[Finding], list[
     with Session.asking(request) as session:
         asked = ""
         if domain:
-            found = meant(session, domain)
-            if found.kind != "domain":
-                raise ReconcilerError(f"{domain} is no domain; `reconciler who {domain}` tells of it")
+            found = domain_meant(session, domain)
             asked, session.names = found.name, (found.tenant,)
 
         def job(names: Sequence[str]) -> list[tuple[Data | None, list[Finding]]]:

@@ -50,6 +50,14 @@ def meant(session: Session, name: str) -> Meant:
     return found
 
 
+def domain_meant(session: Session, name: str) -> Meant:
+    """The domain that a name means. Raises ReconcilerError where it means something else, too."""
+    found = meant(session, name)
+    if found.kind != "domain":
+        raise ReconcilerError(f"{name} is no domain; `reconciler who {name}` tells of it")
+    return found
+
+
 def named_in(session: Session, person: str) -> list[str]:
     """The tenants whose mailboxes, domains or assets name one of the agency's people, by their text."""
     parts = ("domains/", "tenant.yaml", "control.yaml")

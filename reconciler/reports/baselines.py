@@ -54,10 +54,21 @@ def _mean(told: Sequence[tuple[str, Standing]]) -> int | None:
     return sum(found.score for _, found in told) // len(told) if told else None
 
 
+def _in_turn(told: Sequence[tuple[str, Standing]]) -> list[tuple[str, Standing]]:
+    """The furthest off first."""
+    return sorted(told, key=lambda one: (_ORDER.index(one[1].verdict), one[1].score, one[1].domain))
+
+
+def _summary(told: Sequence[tuple[str, Standing]]) -> str:
+    counts = ", ".join(f"{number} {verdict}" for verdict, number in _counts(told).items() if number)
+    mean = f"; {_mean(told)} of 100 on average" if told else ""
+    return f"{counted(len(told), 'domain')}: {counts or 'none is declared there'}{mean}."
+
+
 def lines(told: Sequence[tuple[str, Standing]], *, whole: bool) -> Iterator[Line]:
     """A domain a line with its next step, the furthest off first; `whole` with every item."""
     width = max((len(found.domain) for _, found in told), default=0)
-    for tenant, found in sorted(told, key=lambda one: (_ORDER.index(one[1].verdict), one[1].score, one[1].domain)):
+    for tenant, found in _in_turn(told):
         style = _STYLES[found.verdict]
         yield (
             (f"{visible(found.domain):{width}}", "bold"),
@@ -70,10 +81,8 @@ def lines(told: Sequence[tuple[str, Standing]], *, whole: bool) -> Iterator[Line
                 yield from _item(item)
         elif found.next:
             yield ((f"{'':{width}}  next: {visible(found.next)}", ""),)
-    counts = ", ".join(f"{number} {verdict}" for verdict, number in _counts(told).items() if number)
-    mean = f"; {_mean(told)} of 100 on average" if told else ""
     yield ()
-    yield ((f"{counted(len(told), 'domain')}: {counts or 'none is declared there'}{mean}.", "bold"),)
+    yield ((_summary(told), "bold"),)
 
 
 def _item(item: Item) -> Iterator[Line]:
@@ -108,12 +117,8 @@ th,td{{border-color:#30363d}}.conforming{{color:#56d364}}.deviating{{color:#ff7b
 
 def page(commit: str, as_of: str, told: Sequence[tuple[str, Standing]]) -> str:
     """The HTML page. Values of DNS and YAML are text in it, whatever they hold."""
-    counts = ", ".join(f"{number} {verdict}" for verdict, number in _counts(told).items() if number)
-    mean = f"; {_mean(told)} of 100 on average" if told else ""
-    in_turn = sorted(told, key=lambda one: (_ORDER.index(one[1].verdict), one[1].score, one[1].domain))
-    rows = "\n".join(_row(tenant, found) for tenant, found in in_turn)
-    summary = f"{counted(len(told), 'domain')}: {counts or 'none is declared there'}{mean}."
-    return _PAGE.format(summary=escape(summary), commit=escape(commit[:12]), as_of=escape(as_of), rows=rows)
+    rows = "\n".join(_row(tenant, found) for tenant, found in _in_turn(told))
+    return _PAGE.format(summary=escape(_summary(told)), commit=escape(commit[:12]), as_of=escape(as_of), rows=rows)
 
 
 def _row(tenant: str, found: Standing) -> str:
