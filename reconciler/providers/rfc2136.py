@@ -43,11 +43,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the settings: where, and why."""
     yield from _tsig.problems(settings)
     yield from _shapes.texts(settings, "identity")
-    if isinstance(settings.get("identity"), str):
-        try:
-            canonical.check_domain(settings["identity"])
-        except ValueError:
-            yield ("identity",), "must be the name of a zone on that server, such as reconciler.agency.example"
+    yield from _shapes.zone(settings, "identity")
 
 
 def connect(name: str, settings: Mapping[str, Any], root: str) -> Rfc2136:  # noqa: ARG001 - no path among the settings
