@@ -36,6 +36,7 @@ from reconciler.options import (
     formats,
     leave,
     prepare,
+    trusted,
     worktree_option,
     worst,
 )
@@ -76,6 +77,8 @@ def init(folder: str) -> None:
 @worktree_option
 @formats("text", "markdown", "json", *ANNOTATED)
 @enforced
+@click.option("--offline", is_flag=True, help="Compare with the ledger; no live system is asked.")
+@trusted
 @click.option("--as-of", metavar="DATE", help="Plan for an earlier day, at most 14 back.")
 @click.option("--exit-code", is_flag=True, help="Exit with 2 when there are changes or drift.")
 def plan(form: str, exit_code: bool, **options: Any) -> None:  # noqa: FBT001

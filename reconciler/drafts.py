@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler import offline, watching
+from reconciler import offline
 from reconciler.changes import Change, Facts, Step, TenantPlan
 from reconciler.claims import UNFINISHED
 from reconciler.crossing import left
-from reconciler.errors import LedgerError, ProviderError, Unreachable
+from reconciler.errors import LedgerError, ProviderError
 from reconciler.findings import Origin, Rule, in_order
 from reconciler.following import check, follow, names
 from reconciler.handover import Moved, received, taken
@@ -19,15 +19,16 @@ from reconciler.mta_sts import enforcing
 from reconciler.pausing import frozen, paused, put_back
 from reconciler.plan import plan_tenant, scopes
 from reconciler.review import tenant_digest
+from reconciler.surveys import Wanted, survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconciler.compile import Compiled
     from reconciler.crossing import Left
-    from reconciler.effects import Live
     from reconciler.model import Entry
     from reconciler.session import Session
+    from reconciler.surveys import Survey
     from reconciler.tenant_files import Tenant
 
 REWRITTEN = Rule(
@@ -65,26 +66,10 @@ def plan_some(session: Session, names: Sequence[str]) -> list[tuple[Left, Tenant
     """(what it leaves for checks over all of them, its plan) of some tenants, read together: one call per provider."""
     ledgers, facts = session.ledgers.read({name: session.tips.get(name) for name in names}), _facts(session)
     drafts = [_Draft(session, facts, *both, ledgers[both[1].tenant]) for both in session.compiled(names)]
-    live = session.world.read({pair: None for draft in drafts for pair in draft.asked}, _names(session, drafts))
-    known, unknown = watching.seen(session.estate.agency, [draft.compiled for draft in drafts], live)
+    found = survey(session, [Wanted(d.compiled, d.ledger, d.asked, d.judged) for d in drafts])
     for draft in drafts:
-        draft.facts = draft.facts._replace(seen=known, unseen=unknown)
-    answering = {name for (name, _), answer in live.items() if not isinstance(answer, Unreachable)}
-    judged = {name for draft in drafts for name in draft.judged}
-    seen = session.world.identities(sorted(judged & answering))
-    return [(draft.left, draft.plan(live, seen)) for draft in drafts]
-
-
-def _names(session: Session, drafts: Sequence[_Draft]) -> dict[tuple[str, str], set[str]]:
-    """{(provider, domain): names of what Git and the ledger have there}, of providers that are asked by name."""
-    asked, found = session.world.by_name(), dict[tuple[str, str], set[str]]()
-    for draft in drafts if asked else ():
-        known = {address: thing.domain for side in (draft.ledger.entries, draft.compiled.state)
-                 for address, thing in side.items()} | draft.compiled.absent  # fmt: skip
-        for address, domain in known.items():
-            if address.provider in asked:
-                found.setdefault((address.provider, domain), set()).add(address.name)
-    return found
+        draft.facts = draft.facts._replace(seen=found.seen, unseen=found.unseen)
+    return [(draft.left, draft.plan(own)) for draft, own in zip(drafts, found.surveys, strict=True)]
 
 
 class _Draft:
@@ -119,16 +104,17 @@ class _Draft:
         )
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped or moved.heir else scopes(compiled, ledger.reach, self.facts)
-        self.judged = {name for name, _ in self.asked} - facts.read_only
+        self.judged = frozenset(name for name, _ in self.asked) - facts.read_only
 
-    def plan(self, live: Live, seen: Mapping[str, str | ProviderError | None]) -> TenantPlan:
+    def plan(self, there: Survey) -> TenantPlan:
         if self.stopped:
             found = TenantPlan(self.compiled.tenant, findings=tuple(self.compiled.findings))
         else:
             ledger, facts = self.ledger, self.facts
-            met = meet(ledger.identities, {name: seen[name] for name in self.judged & seen.keys()}, facts)
+            seen = {name: there.identities[name] for name in self.judged & there.identities.keys()}
+            met = meet(ledger.identities, seen, facts)
             base, intent = met.base(ledger.entries), met.intent(ledger.intent)
-            found = plan_tenant(self.compiled, base, met.live(live), self.asked, facts, intent)
+            found = plan_tenant(self.compiled, base, met.live(there.live), self.asked, facts, intent)
             found = self._paused(met.completed(found, ledger.entries, facts))
         locked = self.locked
         if locked:  # it has not said what came of it, because it goes on
@@ -219,7 +205,7 @@ def _facts(session: Session) -> Facts:
         freezes=agency.data.get("freeze", ()),
         now=session.estate.now,
         enforcing=frozenset(enforcing(agency.servers)),
-        watched=frozenset(agency.witnesses),
+        watched=frozenset(session.systems.witnesses),
         probed="probe" in agency.data,
     )
 

@@ -65,6 +65,13 @@ changed_since = click.option(
     metavar="COMMIT",
     help="Only tenants that have changed since; what was wrong there already refuses nothing.",
 )
+trusted = click.option(
+    "--trusted",
+    type=TEXT,
+    default="",
+    metavar="COMMIT",
+    help="Take providers, secrets and the ledger's place from this commit, not from the one under review.",
+)
 worktree_option = click.option("--worktree", is_flag=True, help="Read the working tree instead of a commit.")
 
 
@@ -90,6 +97,8 @@ def prepare(form: str, **said: Any) -> tuple[Output, Request]:
         as_of=_day(said.get("as_of")),
         no_remote=said.get("no_remote") or "",
         changed_since=said.get("changed_since", ""),
+        trusted=said.get("trusted", ""),
+        offline=said.get("offline", False),
     )
     return answer, request
 

@@ -20,7 +20,8 @@ class Request(NamedTuple):
     `broken` are tips of ledgers whose intent was watched standing still for a whole lease. `enforce` are addresses (or
     `all`) whose drift is put back whatever the policy is; `as_of` is the day (ISO) to plan for, empty: today.
     `no_remote` says why the ledger is kept apart, which is done while its remote does not answer. `changed_since` is a
-    commit: only tenants that have changed since are looked at, and what was wrong there already is known.
+    commit: only tenants that have changed since are looked at, and what was wrong there already is known. `trusted` is
+    a commit whose providers and secrets are used instead of those at `revision`. `offline`: no live system is asked.
     """
 
     root: Path
@@ -33,6 +34,8 @@ class Request(NamedTuple):
     as_of: str = ""
     no_remote: str = ""
     changed_since: str = ""
+    trusted: str = ""
+    offline: bool = False
 
 
 @contextmanager

@@ -38,6 +38,10 @@ class World:
     def provider(self, name: str) -> Provider:
         """The provider called `name`. Raises ProviderError when a secret it needs is not there."""
         if name not in self._open:
+            if name not in self._agency.providers:
+                raise Refused(
+                    f"{name}: the trusted commit has no provider of this name; it can be read once it is merged"
+                )
             _, settings = self._agency.providers[name]
             resolved = {key: _secret(name, key, value) for key, value in settings.items() if key != "type"}
             self._open[name] = providers.connect(name, settings["type"], resolved, str(self._root))

@@ -6,7 +6,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from reconciler import offline
+from reconciler import offline, trust
 from reconciler.checks import acceptances
 from reconciler.errors import InputError, LedgerError, RemoteError
 from reconciler.estate import Estate
@@ -68,7 +68,8 @@ class Session:
         self.unsigned: Mapping[str, str] = {}  # {tenant: a tip that nobody who may has signed}
         self._good = set[str]()  # tips that somebody who may has signed
         try:
-            self.signers = self.estate.signers
+            self.trusted = Estate(request.root, request.trusted) if request.trusted else self.estate
+            self.systems, self.signers = self.trusted.agency, self.trusted.signers  # who is asked, and with what
             said = request.changed_since
             self.since = self.estate.repository.commit(said) if said else None  # what was wrong there is known
             self.look(fetch=fetch)
@@ -86,6 +87,7 @@ class Session:
         unknown = dict.fromkeys(name for name in request.tenants if name not in asked)
         self.unknown = [NO_SUCH_TENANT.at(name, f"There is no tenants/{name}.", origin) for name in unknown]
         self.findings += self.unknown
+        self.findings += self.estate.located_all(list(trust.findings(request, self.estate.agency, self.systems)))
 
     @classmethod
     def asking(cls, request: Request, *, fetch: bool = False) -> Self:
@@ -98,7 +100,7 @@ class Session:
 
     def _remote(self) -> str | None:
         """Where the ledger is kept: what reconciler.yaml says, else `origin` where there is one."""
-        said = self.estate.agency.data.get("ledger", {})
+        said = self.systems.data.get("ledger", {})
         if "remote" in said:
             return said["remote"]  # type: ignore[no-any-return]
         return "origin" if self.estate.repository.attempt("config", "remote.origin.url").returncode == 0 else None
@@ -131,7 +133,7 @@ class Session:
         """The live systems."""
         from reconciler.runner import World
 
-        return World(self.estate.agency, self.request.root)
+        return World(self.systems, self.request.root)
 
     @cached_property
     def refs(self) -> Refs:
@@ -207,7 +209,8 @@ class Session:
         world: World | None = self.__dict__.get("world")  # asked for or not
         if world is not None:
             world.close()
-        self.estate.close()
+        for estate in {self.estate, self.trusted}:
+            estate.close()
 
     def over_tenants(self, job: Callable[[Sequence[str]], list[Answer]]) -> list[Answer]:
         """The job's answers for all tenants asked for; in worker processes where there is enough to do."""

@@ -46,6 +46,9 @@ ELSEWHERE = {
     "PL304": "test_remote.py::test_a_rewritten_ledger_stops_its_tenant",
     "PL305": "test_remote.py::test_a_remote_that_is_gone",
     "PL308": "test_locks.py::test_one_of_two_is_told_who_is_at_work",
+    # no live system asked, or those of another commit
+    "PL310": "test_trusted.py::test_offline_asks_no_live_system",
+    "PL311": "test_trusted.py::test_providers_come_from_the_trusted_commit",
     "PL309": "test_signing.py::test_what_somebody_else_wrote_stops_that_tenant",
     # the clock
     "PL231": "test_cutover.py::test_a_domain_moves_in_stages",
