@@ -20,22 +20,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler import __version__, cli_checks, cli_past, cli_questions
+from reconciler import __version__, cli_checks, cli_ci, cli_past, cli_questions
 from reconciler.cli_checks import ANNOTATED, annotated
 from reconciler.options import (
-    CHANGES,
-    DONE,
     ERROR,
     LOCKED,
-    REFUSED,
-    STALE,
     USAGE,
     changed_since,
     common,
     enforced,
     formats,
     leave,
+    plan_exit,
     prepare,
+    result_exit,
     trusted,
     worktree_option,
     worst,
@@ -44,10 +42,8 @@ from reconciler.output import Output, announce, fail, fail_with, open_streams, p
 
 if TYPE_CHECKING:
     from reconciler.changes import Plan
-    from reconciler.findings import Finding
     from reconciler.permit import Permit
     from reconciler.request import Request
-    from reconciler.results import TenantResult
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -89,7 +85,7 @@ def plan(form: str, exit_code: bool, **options: Any) -> None:  # noqa: FBT001
     with progress(output) as told:
         found = engine.plan(request._replace(progress=told))
     _show_plan(found, output, request)
-    leave(_plan_exit(found, exit_code=exit_code))
+    leave(plan_exit(found, exit_code=exit_code))
 
 
 @cli.command()
@@ -123,14 +119,14 @@ def apply(form: str, wait: float, yes: bool, **options: Any) -> None:  # noqa: F
     else:
         announce(planned.differing)
     if permit is None and not _agreed(planned):
-        leave(_plan_exit(planned, exit_code=False))
+        leave(plan_exit(planned, exit_code=False))
     with progress(output) as told:
         done = engine.apply(request._replace(progress=told), planned, permit or Permit(everything=True))
     if form == "json":
         output.text(data.text(data.result(done)))
     else:
         output.lines(results.result(done), more=True)
-    leave(worst([_plan_exit(planned, exit_code=False), *map(_result_exit, done.tenants)]))
+    leave(worst([plan_exit(planned, exit_code=False), *map(result_exit, done.tenants)]))
 
 
 def _permit(
@@ -149,14 +145,6 @@ def _permit(
     if purge or not (sys.stdin.isatty() and sys.stdout.isatty() and form == "text"):
         raise click.UsageError("say what was reviewed: --plan FILE, --digest D, or --yes for what the plan shows now")
     return None
-
-
-def _result_exit(result: TenantResult) -> int:
-    if result.result == "locked":
-        return LOCKED
-    if result.result == "failed" or result.error:
-        return ERROR
-    return STALE if result.result == "stale" else DONE
 
 
 def _agreed(planned: Plan) -> bool:
@@ -182,21 +170,9 @@ def _show_plan(found: Plan, output: Output, request: Request) -> None:
     output.text(data.text(data.plan(found)) if output.format == "json" else markdown.plan(found))
 
 
-def _plan_exit(found: Plan, *, exit_code: bool) -> int:
-    findings = [*found.findings, *(f for tenant in found.tenants for f in tenant.findings)]
-    codes = [_finding_exit(f) for f in findings if f.refuses]
-    codes += [ERROR for tenant in found.tenants if tenant.unread]
-    if exit_code and any(t.changes or t.due or any(not d.accepted for d in t.drift) for t in found.tenants):
-        codes.append(CHANGES)
-    return worst(codes)
-
-
-def _finding_exit(finding: Finding) -> int:
-    return ERROR if finding.is_input else REFUSED
-
-
 for command in (
     cli_checks.validate,
+    cli_ci.ci,
     cli_checks.explain,
     cli_past.drift,
     cli_past.log,

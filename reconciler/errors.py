@@ -11,6 +11,7 @@
       Locked            somebody else is applying the tenant
       LedgerError       the record of what was applied cannot be read or written
         RemoteError     the remote that holds it does not answer
+      ForgeError        the Git host does not show or tell what it is asked to
 
 Only the shell raises these; the core returns findings. The command line alone turns them into text and
 exit codes. No message holds a secret: providers put names of settings into them, never values.
@@ -72,3 +73,7 @@ class LedgerError(ReconcilerError):
 
 class RemoteError(LedgerError):
     """The remote that holds the ledger does not answer; a later try may succeed."""
+
+
+class ForgeError(ReconcilerError):
+    """The Git host does not answer, or says no; the message names the request."""

@@ -14,7 +14,9 @@ from reconciler.output import Output
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from reconciler.changes import Plan
     from reconciler.request import Request
+    from reconciler.results import TenantResult
 
 DONE, ERROR, CHANGES, REFUSED, STALE, LOCKED, USAGE = 0, 1, 2, 3, 4, 5, 64
 _WORST_FIRST = (ERROR, REFUSED, STALE, LOCKED, CHANGES, DONE)
@@ -122,6 +124,25 @@ def _day(text: str | None) -> str:
 def worst(codes: Iterable[int]) -> int:
     """The exit code of several, the worst first."""
     return min(codes, key=_WORST_FIRST.index, default=DONE)
+
+
+def plan_exit(found: Plan, *, exit_code: bool = False) -> int:
+    """The exit code of a plan; with `exit_code` also for what there is to do."""
+    findings = [*found.findings, *(f for tenant in found.tenants for f in tenant.findings)]
+    codes = [ERROR if f.is_input else REFUSED for f in findings if f.refuses]
+    codes += [ERROR for tenant in found.tenants if tenant.unread]
+    if exit_code and any(t.changes or t.due or any(not d.accepted for d in t.drift) for t in found.tenants):
+        codes.append(CHANGES)
+    return worst(codes)
+
+
+def result_exit(result: TenantResult) -> int:
+    """The exit code of what became of a tenant."""
+    if result.result == "locked":
+        return LOCKED
+    if result.result == "failed" or result.error:
+        return ERROR
+    return STALE if result.result == "stale" else DONE
 
 
 def leave(code: int) -> None:

@@ -29,6 +29,18 @@ def plans(files: Sequence[str], digests: Sequence[str]) -> tuple[Reviewed, ...]:
     return tuple(_counting(((file, _read(file)) for file in files), digests))
 
 
+def shown(content: bytes | None, digest: str) -> tuple[Reviewed, ...]:
+    """The plan in a file's content, where it is one and has the digest (empty: its own); else none.
+
+    Such a file comes from a place that others may write to: what is wrong with it is no error of ours.
+    """
+    try:
+        plan = json.loads(content or b"null")
+        return tuple(_counting([("", plan)], (digest,) if digest else ())) if _is_plan(plan) else ()
+    except (ValueError, RecursionError, InputError):
+        return ()
+
+
 def _counting(found: Iterable[tuple[str, Reviewed]], digests: Sequence[str]) -> Iterator[Reviewed]:
     for file, plan in found:
         try:

@@ -60,10 +60,15 @@ class Tenant:
         return not any(finding.severity == "error" for finding in self.findings)
 
 
+def is_tenant(name: str) -> bool:
+    """Whether a name can be a tenant's id."""
+    return _TENANT.fullmatch(name) is not None
+
+
 def parse(name: str, files: Sequence[File], contents: Mapping[str, bytes]) -> Tenant:
     """The tenant called `name`; `contents` holds the bytes of its regular files by path."""
     found = Tenant(Files(name))
-    if not _TENANT.fullmatch(name):
+    if not is_tenant(name):
         found.findings.append(TENANT_ID.at(name, f"`{name}` is none.", Origin(f"tenants/{name}")))
     parts: dict[str, dict[str, Any]] = {"domains": {}, "dns": {}, "tenant": {}, "control": {}}
     for file in files:

@@ -81,8 +81,10 @@ def _words(text):
 
 
 def options(command):
-    """{every spelling of a command's options}."""
-    spelled = [name for param in command.params if param.param_type_name == "option" for name in param.opts]
+    """{every spelling of a command's options, and of those below it}."""
+    below = [command, *getattr(command, "commands", {}).values()]
+    params = [param for each in below for param in each.params]
+    spelled = [name for param in params if param.param_type_name == "option" for name in param.opts]
     return {*spelled, "-h", "--help"}
 
 

@@ -20,15 +20,16 @@ PACKAGE = ROOT / "reconciler"
 SHELL = (
     {"__main__"},
     {"cli"},
-    {"cli_checks", "cli_past", "cli_questions"},
+    {"cli_checks", "cli_ci", "cli_past", "cli_questions"},
     {"options"},
     {"output"},
+    {"ci"},
     {"conforming", "engine", "handing", "inquiries", "rulebook", "validation"},
     {"rollback"},
     {"rollout"},
     {"last_change"},
     {"asked", "drafts", "known", "lookup", "past", "quoting", "reviewers", "widened", "reach", "removed"},
-    {"moving", "surveys"},
+    {"consulting", "moving", "surveys"},
     {"crossing", "handover", "naming", "runs", "watching"},
     {"session"},
     {"trust"},
@@ -50,6 +51,7 @@ CORE = (
     {"apply", "checks", "questions", "reports"},
     {"review"},
     {"compile", "diff", "looking", "order", "tracing"},
+    {"consents"},
     {"absent", "codeowners", "resets"},
     {"cutover", "people", "rules", "undeclared"},
     {"agency", "files", "thing"},
@@ -83,11 +85,12 @@ PURE_EXCEPTIONS = {
 
 # Each package has one home; everywhere else speaks to that module.
 HOMES = {
-    "click": {"cli", "cli_checks", "cli_past", "cli_questions", "options", "output"},
+    "click": {"cli", "cli_checks", "cli_ci", "cli_past", "cli_questions", "options", "output"},
     "cryptography": {"providers"},
     "deepdiff": {"reports"},
     "dns": {"providers", "facts", "hearsay", "witnesses"},
     "git": {"starter"},
+    "github": {"forges"},
     "idna": {"canonical"},
     "jinja2": {"templates"},
     "jsonschema": {"schema"},
@@ -97,13 +100,14 @@ HOMES = {
     "psycopg": {"providers"},
     "publicsuffixlist": {"suffixes"},
     "pymysql": {"providers"},
+    "requests": {"forges"},
     "rich": {"output"},
-    "urllib3": {"providers"},
+    "urllib3": {"forges", "providers"},
     "yaml": {"documents"},
 }
 
 MAX_FUNCTION = 40  # lines, docstring not counted
-MAX_FILE = {"providers": 350}  # lines; 250 elsewhere
+MAX_FILE = {"forges": 350, "providers": 350}  # lines; 250 elsewhere
 
 CODE = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))

@@ -26,11 +26,17 @@ _TAKES = ("purge", "delete", "retire")
 
 def plan(found: Plan) -> str:
     """The whole comment."""
+    return fitted(found)[0]
+
+
+def fitted(found: Plan, asked: Sequence[str] = (), limit: int = LIMIT) -> tuple[str, bool]:
+    """(the comment, whether all of it is there). `asked` are lines that follow the verdict."""
+    first = [*_verdict(found), *asked, *_destructive(found)]
     for step in (_whole, _short, _counts):
-        text = "\n".join([*_verdict(found), *_destructive(found), *(step(t) for t in found.tenants if _speaks(t))])
-        if _units(text) <= LIMIT:
-            return text + "\n"
-    return _cut(text)
+        text = "\n".join([*first, *(step(tenant) for tenant in found.tenants if _speaks(tenant))])
+        if units(text) <= limit:
+            return text + "\n", step is _whole
+    return cut(text, limit), False
 
 
 def _verdict(found: Plan) -> list[str]:
@@ -44,9 +50,9 @@ def _verdict(found: Plan) -> list[str]:
     )
     lines = [head, "", f"Commit `{found.commit[:12]}`, digest `{digest(found.tenants)}`", ""]
     if refused:
-        lines += [f"**Refused until its findings are solved:** {', '.join(map(_code, refused))}", ""]
+        lines += [f"**Refused until its findings are solved:** {', '.join(map(code, refused))}", ""]
     if found.findings:
-        lines += [*(_finding(f) for f in found.findings), ""]
+        lines += [*(finding(f) for f in found.findings), ""]
     return [*lines, "| action | number |", "|---|---|", *rows, ""] if rows else lines
 
 
@@ -56,7 +62,7 @@ def _destructive(found: Plan) -> list[str]:
     if not taking and not gone:
         return []
     taking.sort(key=lambda change: (_TAKES.index(change.action), change.address))
-    let_go = [f"- ! **let go** {address.kind} {_code(address.name)} (not touched)" for address in gone]
+    let_go = [f"- `!` **let go** {address.kind} {code(address.name)} (not touched)" for address in gone]
     return ["### Takes away", "", *let_go, *(f"- {_headline(change)}" for change in taking), ""]
 
 
@@ -79,13 +85,13 @@ def _whole(tenant: TenantPlan) -> str:
     body = [
         line for change in _first_destructive(tenant.changes) for line in (f"- {_headline(change)}", *_fields(change))
     ]
-    return _folded(tenant, [*(_finding(f) for f in tenant.findings), "", *body, *_besides(tenant)])
+    return _folded(tenant, [*(finding(f) for f in tenant.findings), "", *body, *_besides(tenant)])
 
 
 def _besides(tenant: TenantPlan) -> list[str]:
     """What is not changed now and should be known."""
     later = [
-        f"- later: {w.action} {w.address.kind} {_code(w.address.name)} {w.when or ''} ({w.why})" for w in tenant.later
+        f"- later: {w.action} {w.address.kind} {code(w.address.name)} {w.when or ''} ({w.why})" for w in tenant.later
     ]
     high = [address for address, risk in tenant.unmanaged.listed if risk == "high"]
     todo = [f"- to be done by a person: {_headline(change)}" for change in tenant.todo]
@@ -94,13 +100,13 @@ def _besides(tenant: TenantPlan) -> list[str]:
         for change in tenant.due
         for line in (f"- due ({change.reason}): {_headline(change)}{_lost(change)}", *_fields(change))
     ]
-    unread = [f"- not read: {_code(f'{found.provider}: {found.error}')}" for found in tenant.unread]
+    unread = [f"- not read: {code(f'{found.provider}: {found.error}')}" for found in tenant.unread]
     return [
         *unread,
         *due,
         *todo,
         *later,
-        *(f"- unmanaged, high risk: {address.kind} {_code(address.name)}" for address in high),
+        *(f"- unmanaged, high risk: {address.kind} {code(address.name)}" for address in high),
     ]
 
 
@@ -111,12 +117,12 @@ def _lost(change: Change) -> str:
 
 def _short(tenant: TenantPlan) -> str:
     body = [f"- {_headline(change)}" for change in _first_destructive(tenant.changes)]
-    errors = [_finding(f) for f in tenant.findings if f.severity == "error"]
+    errors = [finding(f) for f in tenant.findings if f.severity == "error"]
     return _folded(tenant, [*errors, "", *body, "", "_Values are left out: the plan is too long for a comment._"])
 
 
 def _counts(tenant: TenantPlan) -> str:
-    return f"- {_code(tenant.tenant)}: {_summary(tenant)} _(details are left out: the plan is too long for a comment)_"
+    return f"- {code(tenant.tenant)}: {_summary(tenant)} _(details are left out: the plan is too long for a comment)_"
 
 
 def _folded(tenant: TenantPlan, body: list[str]) -> str:
@@ -151,22 +157,24 @@ def _first_destructive(changes: Sequence[Change]) -> list[Change]:
 
 
 def _headline(change: Change) -> str:
-    place = f" ({_code(f'{change.origin.file}:{change.origin.line}')})" if change.origin and change.origin.file else ""
+    place = f" ({code(f'{change.origin.file}:{change.origin.line}')})" if change.origin and change.origin.file else ""
     held = f", held: {change.held}" if change.held else ""
-    return f"{SIGNS[change.action][0]} **{change.action}** {change.kind.name} {_code(change.address.name)}{place}{held}"
+    return (
+        f"`{SIGNS[change.action][0]}` **{change.action}** {change.kind.name} {code(change.address.name)}{place}{held}"
+    )
 
 
 def _fields(change: Change) -> list[str]:
-    return [f"  - {name}: {_code(text)}" for name, text in told(change)]
+    return [f"  - {name}: {code(text)}" for name, text in told(change)]
 
 
-def _finding(finding: Finding) -> str:
-    place = _code(f"{finding.origin.file}:{finding.origin.line or 1}")
-    subject = _code(finding.subject)
-    return f"- **{finding.severity} {finding.code}** {finding.summary}: {subject} ({place}): {_code(finding.detail)}"
+def finding(found: Finding) -> str:
+    """A finding as an item of a list."""
+    place, subject = code(f"{found.origin.file}:{found.origin.line or 1}"), code(found.subject)
+    return f"- **{found.severity} {found.code}** {found.summary}: {subject} ({place}): {code(found.detail)}"
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """The text as a code span that nothing in it can end."""
     text = visible(text).replace("|", "\\u007c")
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
@@ -174,16 +182,17 @@ def _code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}"
 
 
-def _units(text: str) -> int:
+def units(text: str) -> int:
     """Length as the platform counts it, in UTF-16 code units."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _cut(text: str) -> str:
+def cut(text: str, limit: int = LIMIT) -> str:
+    """The lines that fit, and that there were more."""
     lines, size = [], 0
     for line in text.splitlines():
-        size += _units(line) + 1
-        if size > LIMIT:
+        size += units(line) + 1
+        if size > limit:
             lines.append("\n**Cut here: the rest is in the plan's JSON.**")
             break
         lines.append(line)
