@@ -46,7 +46,6 @@ class Applied(NamedTuple):
 
     planned: Plan
     results: tuple[Result, ...]
-    missing: Mapping[str, Sequence[Consent]]
 
 
 def plan(request: Request, forge: Forge, into: str) -> Plan:
@@ -123,7 +122,8 @@ def apply(request: Request, forge: Forge, *, digests: tuple[str, ...], purges: b
     shown = {tenant["tenant"] for found in allowed.plans for tenant in found["tenants"]}
     by_review = [tenant for tenant in planned.tenants if digests or tenant.tenant in shown or tenant.changes]
     others = [tenant for tenant in planned.tenants if tenant not in by_review]
-    permit = Permit(digests=digests, plans=_every(allowed.plans, by_review), due=True, purges=purges)
+    plans = () if digests else _every(allowed.plans, by_review)
+    permit = Permit(digests=digests, plans=plans, due=True, purges=purges)
     results = tuple(
         engine.apply(request, planned._replace(tenants=tuple(some)), what)
         for some, what in ((by_review, permit), (others, Permit(due=True, purges=purges)))
@@ -131,7 +131,7 @@ def apply(request: Request, forge: Forge, *, digests: tuple[str, ...], purges: b
     )
     if results:
         _tell(forge, allowed, results, log)
-    return Applied(planned, results, allowed.missing)
+    return Applied(planned, results)
 
 
 def _every(plans: Sequence[reviewed.Reviewed], tenants: Iterable[TenantPlan]) -> tuple[reviewed.Reviewed, ...]:
@@ -173,7 +173,10 @@ def _approved(
     if merged.approvals is None:
         return shown
     tenants = []
-    needs = consulting.consents(request.root, merged.base, merged.commit, shown)
+    try:
+        needs = consulting.consents(request.root, merged.base, merged.commit, shown)
+    except InputError:  # nobody can say who might approve it: it counts as not reviewed
+        return {**shown, "tenants": []}
     for tenant in shown["tenants"]:
         lacking = [c for c in needs[tenant["tenant"]] if not c.given(merged.approvals, merged.authors)]
         if lacking:
