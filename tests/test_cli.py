@@ -58,7 +58,6 @@ WRONG = {
     "markdown of validate": ["validate", "--format", "markdown"],
     "apply off a terminal without saying what was reviewed": ["apply"],
     "apply of the working tree": ["apply", "--yes", "--worktree"],
-    "an option that comes later": ["plan", "--offline"],
 }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.reports.lines import SIGNS, told
 from reconciler.review import digest, loses
-from reconciler.wording import visible
+from reconciler.wording import counted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +43,8 @@ def _verdict(found: Plan) -> list[str]:
     changes = [change for tenant in found.tenants for change in tenant.changes]
     rows = [f"| {action} | {n} |" for action in SIGNS if (n := sum(c.action == action for c in changes))]
     refused = [tenant.tenant for tenant in found.tenants if tenant.refused]
-    head = (
-        "## Plan: nothing to change"
-        if not changes
-        else f"## Plan: {len(changes)} change{'s' if len(changes) > 1 else ''}"
-    )
+    moved = counted(sum(bool(tenant.changes) for tenant in found.tenants), "tenant")
+    head = f"## Plan: {counted(len(changes), 'change')} in {moved}" if changes else "## Plan: nothing to change"
     lines = [head, "", f"Commit `{found.commit[:12]}`, digest `{digest(found.tenants)}`", ""]
     if refused:
         lines += [f"**Refused until its findings are solved:** {', '.join(map(code, refused))}", ""]

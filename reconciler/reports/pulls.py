@@ -121,7 +121,7 @@ def _detail(found: TenantResult, run: str, missing: Sequence[Consent]) -> Iterat
         lines += ["", *asked(missing), "Approve the pull request, then run the apply again."]
     elif found.result == "stale":
         again = code(f"reconciler apply --digest {found.digest}")
-        lines += ["", f"If what a plan of it shows now is right, apply it so: {again}"]
+        lines += ["", f"If what a plan of it shows now is right: {again}, or run *apply* by hand with that digest."]
     if found.rerun:
         lines += ["", f"To go on: {code(found.rerun)}"]
     if lines:
@@ -153,9 +153,8 @@ def drift(found: TenantPlan, adopting: str, limit: int) -> tuple[str, str]:
 def _row(found: Drift) -> str:
     what = f"{code(str(found.address))} {code(found.field)}"
     git, live = (code(shown(found.field, side)) for side in (found.git, found.live))
-    return (
-        f"| {what} | {git} | {live} | {found.risk} | {(found.first_seen or '').replace('T', ' ').removesuffix('Z')} |"
-    )
+    since = (found.first_seen or "").replace("T", " ").replace("Z", " UTC")
+    return f"| {what} | {git} | {live} | {found.risk} | {since} |"
 
 
 def _mark(topic: str, **said: object) -> str:
