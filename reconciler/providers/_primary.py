@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from reconciler.errors import Conflict, Missing, ProviderError, Refused, Unreachable
 from reconciler.kinds.record import lenient
-from reconciler.providers import _sets, _wire
+from reconciler.providers import _sets, _tsig, _wire
 from reconciler.providers._tsig import Exchange
 from reconciler.providers._wire import Malformed
 
@@ -202,6 +202,10 @@ class Line:
         said = reply.flags & _wire.RCODE
         if said in {NOTAUTH, REFUSED, NXDOMAIN}:
             about = self._receive(self._ask(zone, _wire.SOA))
+            if about.flags & _wire.RCODE == NOTAUTH:  # so PowerDNS answers a wrong key, without the TSIG error
+                raise Refused(
+                    f"{self._where} does not take the `key`: {_tsig.AS_THERE}; clocks may differ by 5 minutes"
+                )
             if about.answer and about.flags & _wire.AA:
                 raise Refused(f"{self._where} does not let the key transfer the zone {zone}: {ALLOW}")
             raise Missing(f"{self._where} has no zone {zone} for this key, and UPDATE cannot make one: {MAKE}")

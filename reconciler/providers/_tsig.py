@@ -34,6 +34,7 @@ _BADTIME = 18
 _ERRORS = {16: "BADSIG", 17: "BADKEY", 22: "BADTRUNC"}
 _TIMERS = struct.Struct("!HIH")  # when it was signed (48 bits), fudge
 _CLOCKS = "has another time than this host: TSIG allows 5 minutes, so set both clocks"
+AS_THERE = "name, secret and algorithm must be as there, and it must let it transfer and update the zone"
 _STRANGE = "signs with something else than the `key`; its answer is not believed"
 _KEY = frozenset({"name", "secret"})
 _PLACE = re.compile(r"(?:\[(?P<v6>.+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?|(?P<bare>[^\[\]]+)")
@@ -171,10 +172,7 @@ class Exchange:
         if error == _BADTIME:
             raise Refused(f"{self._where} {_CLOCKS}")
         if error:
-            raise Refused(
-                f"{self._where} does not take the `key` ({_ERRORS.get(error, error)}): name, secret and algorithm must"
-                " be as there, and it must let it transfer and update the zone"
-            )
+            raise Refused(f"{self._where} does not take the `key` ({_ERRORS.get(error, error)}): {AS_THERE}")
 
 
 def _with_additional(wire: bytes, more: int) -> bytes:

@@ -190,6 +190,7 @@ class PowerDns:
     """PowerDNS 4 on a SQLite file, running inside `with`: queries at `port`, the API at `url` with `key`."""
 
     key = "CHANGE-ME"
+    more = ""  # further lines of its configuration
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port, self.api = folder, free_port(), free_port()
@@ -198,7 +199,7 @@ class PowerDns:
     def __enter__(self) -> Self:
         self.sql(SCHEMA.read_text(encoding="utf-8"))
         recipe = recipes()["/etc/powerdns/pdns.d/reconciler.conf"].replace("8081", str(self.api))
-        text = POWERDNS.format(folder=self.folder, port=self.port) + recipe
+        text = POWERDNS.format(folder=self.folder, port=self.port) + recipe + self.more
         (self.folder / "pdns.conf").write_text(text, encoding="utf-8")
         with (self.folder / "log").open("wb") as log:
             command = ["/usr/sbin/pdns_server", f"--config-dir={self.folder}"]
@@ -207,6 +208,10 @@ class PowerDns:
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """It is down when this returns; twice is fine."""
         self.process.terminate()
         self.process.wait(20)
 
@@ -243,3 +248,26 @@ class PowerDns:
         records = [{"content": one, "disabled": False} if isinstance(one, str) else one for one in contents]
         rrset = {"name": f"{name}.", "type": type_, "ttl": 3600, "changetype": "REPLACE", "records": records, **more}
         self.ask("PATCH", f"/zones/{zone}.", {"rrsets": [rrset]})
+
+
+class UpdatedPowerDns(PowerDns):
+    """The same, whose zones are changed by UPDATE; as any `NameServer` it begins with those in a folder."""
+
+    more = recipes()["/etc/powerdns/pdns.d/update.conf"]
+
+    def __init__(self, zones: Path, folder: Path) -> None:
+        folder.mkdir()
+        super().__init__(folder)
+        self.zones = zones
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.sql(f"INSERT INTO tsigkeys (name, algorithm, secret) VALUES ('reconciler', 'hmac-sha256', '{SECRET}');")
+        for path in self.zones.glob("*.zone"):
+            text = path.read_text(encoding="utf-8")
+            self.ask("POST", "/zones", {"name": f"{path.stem}.", "kind": "Native", "nameservers": [], "zone": text})
+        for kind in ("TSIG-ALLOW-AXFR", "TSIG-ALLOW-DNSUPDATE"):
+            self.sql(
+                f"INSERT INTO domainmetadata (domain_id, kind, content) SELECT id, '{kind}', 'reconciler' FROM domains;"
+            )
+        return self
