@@ -225,7 +225,7 @@ class Facts(NamedTuple):
 
     today: str
     commit: str
-    inside: frozenset[str]  # every domain of the estate, and those that count as inside
+    inside: frozenset[str]  # domains of the estate but the tenant's own with mail elsewhere; those that count as inside
     domains: Mapping[str, str]  # every domain of the estate, and the tenant that holds it
     providers: Mapping[str, str]  # name -> side
     provider_kinds: Mapping[str, Mapping[str, frozenset[str]]]

@@ -100,8 +100,9 @@ class _Draft:
         moved = Moved(session, ledger, compiled.tenant)
         self.gives = moved.lines()
         self.facts = facts._replace(
-            accept=session.accept(tenant), moved=moved.declared, clocks=clocks(session, compiled)
-        )
+            accept=session.accept(tenant), moved=moved.declared, clocks=clocks(session, compiled),
+            inside=facts.inside - (compiled.elsewhere - session.estate.agency.inside),
+        )  # fmt: skip
         self.stopped = any(f.severity == "error" and f.is_input for f in compiled.findings)
         self.asked = [] if self.stopped or moved.heir else scopes(compiled, ledger.reach, self.facts)
         self.judged = frozenset(name for name, _ in self.asked) - facts.read_only

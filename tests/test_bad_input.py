@@ -136,6 +136,15 @@ CASES = {
     "a local part of 65 letters": (aliases(f"  {'a' * 65}: [jane]"), "IN204", f"{NORTHWIND}:7:3"),
     "a target that is no address": (aliases('  info: ["jane@@x"]'), "IN204", f"{NORTHWIND}:7:10"),
     "a name that IDNA forbids": (aliases("  info: [jane@xn--zzzz--.example]"), "IN204", f"{NORTHWIND}:7:10"),
+    "a contact at a name that IDNA forbids": (
+        raw(TENANT, "tenant: northwind\nname: N\npeople:\n  jane: {contact: jane@xn--zzzz--.example}\n"),
+        "IN204", f"{TENANT}:4:10",
+    ),
+    "resets to a name that IDNA forbids": (
+        raw(TENANT, "tenant: northwind\nname: N\npeople: {jane: {contact: 112 00}}\nassets:\n"
+                    "  - {kind: x, name: y, reset_to: jane@-x.example}\n"),
+        "IN204", f"{TENANT}:5:24",
+    ),
     "a record outside the domain": (
         record('{name: "www.other.example.", type: A, values: [192.0.2.1]}'), "IN024", f"{NORTHWIND_DNS}:4:6",
     ),
@@ -357,6 +366,7 @@ AGENCY_CASES = {
     "a setting that is missing": (AGENCY.replace("directory: var/zones, ", ""), "IN226", "reconciler.yaml:5:9"),
     "a setting there is not": (AGENCY.replace("directory:", "folder: x, directory:"), "IN226", "reconciler.yaml:5:35"),
     "no provider by default": (AGENCY.replace("{mail: mailhost", "{mail: other"), "IN208", "reconciler.yaml:13:12"),
+    "a contact at no name": (AGENCY.replace("+49 30 1234567", "anna@-x.example"), "IN204", "reconciler.yaml:9:26"),
     "no server by default": (AGENCY.replace("server: primary", "server: other"), "IN207", "reconciler.yaml:13:40"),
     "a member who is nobody": (AGENCY.replace("[anna, bela]", "[anna, kim]"), "IN205", "reconciler.yaml:11:31"),
     "one system under two names": (

@@ -56,6 +56,25 @@ def test_unmanaged_things_of_high_risk_count(estate):
     }
 
 
+def test_what_leads_to_a_domain_with_mail_elsewhere_counts(estate):
+    """The domain is declared, its mail is not ours: what goes there leaves. One with `0 .` takes none."""
+    for name, mx in (("else.example", "10 mx.other.test."), ("parked.example", "0 .")):
+        says = f"records: [{{name: '@', type: MX, values: ['{mx}'], mode: replace, reason: so it is}}]\n"
+        folder = "tenants/northwind"
+        estate.write(
+            {
+                f"{folder}/domains/{name}.yaml": f"domain: {name}\nowner: jane\nmail: null\n",
+                f"{folder}/dns/{name}.yaml": f"domain: {name}\nzone: {{create: true}}\n{says}",
+            }
+        )
+        estate.redirect(f"to-{name.partition('.')[0]}", f"jane@{name}")
+    listed = drift(estate)[1]["tenants"][1]["unmanaged"]["listed"]
+    assert [(item["address"], item["risk"]) for item in listed if "/to-" in item["address"]] == [
+        ("mailhost:alias/to-else@northwind.example", "high"),
+        ("mailhost:alias/to-parked@northwind.example", "low"),
+    ]
+
+
 def test_accepted_drift_is_told_and_counts_not(estate):
     """Until its day."""
     estate.sql("UPDATE mailbox SET quota = 1073741824 WHERE username = 'tom@northwind.example'")

@@ -211,6 +211,19 @@ def test_what_takes_access_away_is_never_frozen(tmp_path, what):
     assert (done.code, done.json["tenants"][0]["result"], estate.one()["changes"]) == (0, "applied", [])
 
 
+def test_what_leads_to_a_domain_with_mail_elsewhere_is_never_frozen(tmp_path):
+    """That domain is the tenant's own, and its mail somebody else's: the way there ends at once."""
+    folder = "tenants/northwind"
+    own = {
+        f"{folder}/domains/else.example.yaml": "domain: else.example\nowner: jane\nmail: null\n",
+        f"{folder}/dns/else.example.yaml": "domain: else.example\nzone: {create: true}\n",
+    }
+    leaving = f"forwards:\n  sales: {{to: [crm@else.example], {WORD}}}\n"
+    estate = make(tmp_path / "estate", northwind(more=leaving), own).applied({})
+    estate.write({**mail(more=""), **freeze()})
+    assert [(c["name"], c["held"]) for c in estate.one()["changes"]] == [("sales@northwind.example", None)]
+
+
 HARMLESS = {
     "a quota": mail({"jane": "{owner: jane}", "tom": "{owner: tom, quota: 3 GiB}"}, "aliases:\n  info: [jane]\n"),
     "an alias inside goes": mail(more=""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.agency import FILE, ONE_SPACE, unknown
+from reconciler.agency import FILE, ONE_SPACE, unknown, unusable
 from reconciler.findings import Origin, Rule
 from reconciler.ids import Known
 from reconciler.kinds.site import BAD_NAME
@@ -132,6 +132,7 @@ def _people(files: Files, agency: Agency) -> Iterator[Finding]:
         for path, key, value in _mentions(document) if files.tenant_file else ():
             yield from known.judged(key, value, Origin(file, path))
     yield from unknown(f"{files.folder}/tenant.yaml", files.tenant_file, known)
+    yield from unusable(f"{files.folder}/tenant.yaml", files.tenant_file)
     yield from unknown(f"{files.folder}/control.yaml", files.control, known)
     taken = agency.ids | people.keys()
     for section, clashing in (("people", people.keys() & agency.ids), ("teams", teams.keys() & taken)):
