@@ -61,11 +61,13 @@ def question(address: Address) -> Question:
 
 
 def agrees(change: Change, answer: Answer) -> bool:
-    """Whether a server says of a set what it should after the change. Others' values beside ours are theirs."""
+    """Whether a server says of a set what it should after the change. Others' values beside ours are theirs, and so is
+    what a wildcard answers in the place of a set that is gone (RFC 4592).
+    """
     aim = () if change.aim is None else tuple(change.aim.get("values"))
     if answer.status == "failed":
         return False
-    if rtype(change.address.name) not in SHARED:
+    if aim and rtype(change.address.name) not in SHARED:
         return set(answer.values) == set(aim)
     gone = set() if change.live is None else set(change.live.get("values")) - set(aim)
     return set(aim) <= set(answer.values) and not gone & set(answer.values)

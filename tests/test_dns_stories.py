@@ -1,4 +1,4 @@
-"""A cut-over and a rotation of a DKIM key, forth and back, on a clock of the test: PowerDNS by its API, Knot by UPDATE."""
+"""A cut-over and a rotation of a key, forth and back, on a clock of the test: on PowerDNS, and on Knot by UPDATE."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 def test_a_domain_moves_and_comes_back(tmp_path: Path, world: World, clock: Clock) -> None:  # noqa: F811
-    """TTL, MX, SPF in their stages, each as the world sees it; a revert brings all back, from the middle and the end."""
+    """TTL, MX, SPF in stages, each as the world sees it; a revert brings all back, from the middle, from the end."""
     old = (
         "server: oldhost\nrecords: [{name: '@', type: MX, values: [10 mx.oldhost.example.], ttl: 1 day, mode: replace, "
         "reason: still there}]\n"

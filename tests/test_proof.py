@@ -156,6 +156,20 @@ def test_a_server_that_does_not_say_it_fails_the_run(tmp_path: Path, nsd: Nsd, m
     assert planned(estate) == (set(), {}, {"dkim_signing/northwind.example"})
 
 
+def test_a_wildcard_in_the_place_of_what_is_gone_is_no_failure(
+    tmp_path: Path, nsd: Nsd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once `www` is gone the zone's own `*` answers for it (RFC 4592): the record is gone all the same."""
+    monkeypatch.setattr(witnesses, "WITHIN", 0.3)
+    (nsd.zones / "northwind.example.zone").write_text(f"{EMPTY}* IN A 192.0.2.9\n")
+    www = "records: [{name: www, type: A, values: [192.0.2.1]}]\n"
+    estate = estate_of(tmp_path, nsd.settings(), www).applied()
+    estate.write(dns(""))
+    run = estate.apply()
+    assert [change["address"] for change in run.json["tenants"][0]["done"]] == ["zones:record/A/www.northwind.example"]
+    assert (run.code, [proof["why"] for proof in run.json["tenants"][0]["proofs"]]) == (0, [""])
+
+
 def test_a_long_answer_is_told_in_short(tmp_path: Path, nsd: Nsd, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands there in place of ours may be as long as DNS allows: a finding quotes its beginning."""
     monkeypatch.setattr(witnesses, "WITHIN", 0.3)
