@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
+from reconciler.estate_rules import NOT_ALONE
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import dkim_key, record
 from reconciler.model import Address, Computed, Value
@@ -82,7 +83,8 @@ def record_sets(site: Site) -> Iterator[tuple[str, Set_]]:
     for index, said in enumerate(site.names.get("records", ())):
         _overlay(site, sets, said, given, site.at_dns("records", index))
     for name, found in sets.items():
-        if found.values and not _second_tag(site, name, found) and not _second_value(site, name, found):
+        wrong = (_second_tag, _second_value, _beside_the_soa)
+        if found.values and not any(fault(site, name, found) for fault in wrong):
             yield name, found
 
 
@@ -181,3 +183,12 @@ def _second_value(site: Site, name: str, found: Set_) -> bool:
         site.report(BAD_VALUE.at(name, f"A {type_} has one value; here are {count}.", found.origin))
         return True
     return False
+
+
+def _beside_the_soa(site: Site, name: str, found: Set_) -> bool:
+    zone = canonical.domain(site.names.get("zone", {}).get("name", site.domain))
+    if name != f"CNAME/{zone}":
+        return False
+    what = f"{zone} is the zone's own name, with SOA and NS: write the addresses to which it would lead."
+    site.report(NOT_ALONE.at(zone, what, found.origin))
+    return True

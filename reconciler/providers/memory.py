@@ -129,7 +129,7 @@ class Memory:
             return {}
         held = self.kinds[change.kind.name]
         thing = thing.having(**{name: MISSING for name in thing.attributes if name not in held})
-        self._no_clash(things, thing)
+        self._no_clash(things, thing, batch.scope.zone)
         computed = {"public": _public_key(thing)} if "public" in held and there is None else {}
         things[change.address] = thing.having(**computed)
         known = set(kinds()[there.address.kind].refs(there)) if there else set()
@@ -147,9 +147,11 @@ class Memory:
             if left in kinds()[thing.address.kind].refs(thing):
                 raise Refused(f"{self._name}: {gone} cannot go, {thing.address} needs it")
 
-    def _no_clash(self, things: Things, thing: Resource) -> None:
+    def _no_clash(self, things: Things, thing: Resource, zone: str) -> None:
         kind = kinds()[thing.address.kind]
         slot = kind.slot(thing.address.name)
+        if kind.name == "record" and slot == zone and kind.alone(thing.address.name):
+            raise Conflict(f"{self._name}: {thing.address} cannot be, SOA and NS have that name")
         for other in things.values():
             theirs = kinds()[other.address.kind]
             if theirs.namespace != kind.namespace or theirs.slot(other.address.name) != slot or _share(thing, other):

@@ -467,3 +467,12 @@ class DnsContract(Contract):
         with pytest.raises(Conflict):
             create(provider, OURS, [ours])
         assert_live(provider, OURS, [theirs])
+
+    @pytest.mark.parametrize("label", ["www", "@"])
+    def test_a_cname_has_its_name_alone(self, provider: Provider, label: str) -> None:
+        """Beside an address, or beside the SOA at the zone's own name, it is refused, and nothing is written."""
+        www = self.record("A/www", OURS.domain, "192.0.2.1")
+        create(provider, OURS, [www])
+        with pytest.raises(ProviderError):
+            create(provider, OURS, [self.record(f"CNAME/{label}", OURS.domain, "web.agency.example.")])
+        assert_live(provider, OURS, [www])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dns.message
@@ -27,7 +28,7 @@ from tests.providers.contract import IDN, NAME, OURS, DnsContract, World, apply,
 from tests.providers.test_rfc2136 import FOREIGN, HOME, by_hand, held, serving
 from tests.servers import free_port, need
 from tests.servers.dns import SECRET, PowerDns, UpdatedBind
-from tests.servers.faults import CUT_AFTER, CUT_BEFORE, Fault, Faulty, says
+from tests.servers.faults import CUT_AFTER, CUT_BEFORE, Fault, Faulty, says, slow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -497,6 +498,50 @@ def test_an_answer_that_is_none_is_the_domains_error(
     assert type(answer) is kind
     assert re.fullmatch(f"live: octodns_powerdns.PowerDnsProvider did not read the zone a.example .*{why}", str(answer))
     assert not {"geheim", PowerDns.key} & set(re.findall(r"[\w-]+", " ".join(texts(answer))))
+
+
+def test_a_wrong_key_is_refused(server: PowerDns) -> None:
+    """By the real servers, reading and writing; no message holds the key."""
+    wrong = connect(POWERDNS, {"host": "127.0.0.1", "port": server.api, "api_key": "geheim"})
+    with serving(UpdatedBind) as bind:
+        key = {"key_name": "reconciler", "key_secret": "Z2VoZWlt"}
+        for zones in (wrong, connect("octodns_bind.Rfc2136Provider", {"host": "127.0.0.1", "port": bind.port, **key})):
+            with pytest.raises(ProviderError, match="did not read the zone a.example") as error:
+                create(zones, OURS, [MX])
+            assert isinstance(zones.read([OURS])["a.example"], ProviderError)
+            assert not {"geheim", "Z2VoZWlt"} & set(re.findall(r"\w+", " ".join(texts(error.value))))
+
+
+def test_a_service_that_takes_too_long_is_unreachable(server: PowerDns, zones: octodns.OctoDns) -> None:
+    """Reading; of a write it is not known what came of it, and it is not sent twice."""
+    create(zones, OURS, [SPF])
+    with Faulty(server.api) as between:
+        late = powerdns(between.server_address[1], timeout=0.2)
+        between.faults = {"GET": [slow(0.5)]}
+        assert isinstance(late.read([OURS])["a.example"], Unreachable)
+        between.faults = {"PATCH": [slow(0.5)]}
+        with pytest.raises(ProviderError, match=r"failed while it changed.*the next plan shows"):
+            create(late, OURS, [MX])
+        while MX.address not in read(zones):  # it comes in later
+            time.sleep(0.05)
+        assert [kind for kind, _ in between.asked].count("PATCH") == 1
+
+
+def test_a_service_that_has_a_floor_for_the_ttl(shop: octodns.OctoDns) -> None:
+    """A limit: a TTL reads back as the service keeps it, so that a lower one in Git differs from it in each plan."""
+    seed(shop)
+    brief = record("TXT/t.a.example", "x", ttl=5)
+    create(shop, OURS, [brief])
+    Shop.kept["a.example."]["t", "TXT"].ttl = 60
+    assert read(shop)[brief.address] == brief.having(ttl=60)
+
+
+def test_what_is_as_aimed_at_is_not_written(server: PowerDns, zones: octodns.OctoDns) -> None:
+    """A look, and no request after it."""
+    create(zones, OURS, [MX, SPF])
+    with Faulty(server.api) as between:
+        apply(powerdns(between.server_address[1]), OURS, change(MX, MX), change(SPF, SPF))
+        assert {method for method, _ in between.asked} == {"GET"}
 
 
 def test_a_service_that_is_gone_is_not_asked_for_the_rest(server: PowerDns) -> None:

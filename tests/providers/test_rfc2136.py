@@ -256,15 +256,36 @@ def test_only_what_changes_is_written(server: NameServer) -> None:
 
 
 @on_all
-def test_an_update_whose_answer_is_lost_is_not_repeated(relay: Relay) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["cut", "late"])
+def test_an_update_whose_answer_is_lost_is_not_repeated(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
     """The outcome is said not to be known; it is sent once, and the next look finds it made."""
-    provider = connect(relay.port)
-    relay.answer = lambda what, data: b"" if what.startswith("UPDATE") else data
+    monkeypatch.setattr(_primary, "TIMEOUT", 0.3)
+    provider, done = connect(relay.port), threading.Event()
+
+    def lost(what: str, data: bytes) -> bytes:
+        if what.startswith("UPDATE"):
+            return data if late and done.wait(5) else b""
+        return data
+
+    relay.answer = lost
     with pytest.raises(ProviderError, match=r"Whether a\.example was written is not known") as error:
         create(provider, OURS, [MX])
+    done.set()
     assert not isinstance(error.value, Conflict | Refused | Unreachable)
     assert [what for _, what in relay.asked].count("UPDATE a.example") == 1
     assert read(provider) == {MX.address: MX}
+
+
+@on_all
+def test_a_server_that_goes_down_between_look_and_write(relay: Relay, server: NameServer) -> None:
+    """Nobody claims that nothing was written, and afterwards it is unreachable, not empty."""
+    provider = connect(relay.port)
+    relay.before = lambda what: server.stop() if what.startswith("UPDATE") else None
+    with pytest.raises(ProviderError, match=r"Whether a\.example was written is not known"):
+        create(provider, OURS, [MX])
+    assert isinstance(provider.read([OURS])["a.example"], Unreachable)
 
 
 def test_a_transfer_that_is_cut_is_never_a_part(relay: Relay) -> None:

@@ -111,6 +111,12 @@ def test_the_serial_moves_once_per_batch(file: Path, zones: zone_files.ZoneFiles
     assert " 1 ; serial" in file.read_text()
 
 
+def test_a_semicolon_outside_quotes_cuts_a_text(file: Path, zones: zone_files.ZoneFiles) -> None:
+    """As servers read it: of a key that was pasted without quotes its beginning is live, which is not what Git says."""
+    file.write_text(f"{ZONE}k._domainkey TXT v=DKIM1; k=rsa; p=abc\n")
+    assert values(zones)["TXT/k._domainkey.a.example"] == ("v=DKIM1",)
+
+
 def test_lines_that_stay_keep_their_comments(file: Path, zones: zone_files.ZoneFiles) -> None:
     """In a set that changes, a value that stays keeps its line; the others come and go beside it."""
     file.write_text(ZONE + "@ MX 10 mx1 ; the old one\n  MX 20 mx2 ; spare\nlast A 192.0.2.1\n")

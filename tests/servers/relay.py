@@ -51,7 +51,7 @@ class Relay:
                 threading.Thread(target=self._carry, args=(client, number), daemon=True).start()
 
     def _carry(self, client: socket.socket, number: int) -> None:
-        with client, socket.create_connection(("127.0.0.1", self.target)) as server:
+        with suppress(OSError), client, socket.create_connection(("127.0.0.1", self.target)) as server:
             said: list[str] = []
             back = threading.Thread(target=self._back, args=(server, client, said), daemon=True)
             back.start()
