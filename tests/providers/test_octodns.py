@@ -506,7 +506,7 @@ def test_a_wrong_key_is_refused(server: PowerDns) -> None:
     with serving(UpdatedBind) as bind:
         key = {"key_name": "reconciler", "key_secret": "Z2VoZWlt"}
         for zones in (wrong, connect("octodns_bind.Rfc2136Provider", {"host": "127.0.0.1", "port": bind.port, **key})):
-            with pytest.raises(ProviderError, match="did not read the zone a.example") as error:
+            with pytest.raises(ProviderError, match=r"did not read the zone a\.example") as error:
                 create(zones, OURS, [MX])
             assert isinstance(zones.read([OURS])["a.example"], ProviderError)
             assert not {"geheim", "Z2VoZWlt"} & set(re.findall(r"\w+", " ".join(texts(error.value))))
