@@ -10,7 +10,7 @@ from reconciler.findings import Origin
 from reconciler.kinds.site import Gone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.agency import Agency
     from reconciler.files import Files
@@ -82,6 +82,21 @@ def people_of(files: Files, agency: Agency, today: str) -> People:
         {**wide.get("roles", {}), **files.control.get("roles", {})},
         places,
     )
+
+
+def circles(starts: Iterable[str], following: Callable[[str], str | None]) -> frozenset[str]:
+    """Those from whom one gets back to themselves, where each leads to one other at most."""
+    done, found = set[str](), set[str]()
+    for start in starts:
+        trail: list[str] = []
+        person: str | None = start
+        while person is not None and person not in done:
+            done.add(person)
+            trail.append(person)
+            person = following(person)
+        if person in trail:
+            found.update(trail[trail.index(person) :])
+    return frozenset(found)
 
 
 def gone_of(files: Files, people: People) -> Gone:

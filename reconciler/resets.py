@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from reconciler import canonical
+from reconciler.people import circles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -122,19 +123,11 @@ class Graph:
     @cached_property
     def circles(self) -> frozenset[str]:
         """The people whose reset comes back to a mailbox of their own."""
-        done: set[str] = set()
-        found: set[str] = set()
-        for start in self.contacts:
-            trail: list[str] = []
-            person: str | None = start
-            while person is not None and person not in done:
-                done.add(person)
-                trail.append(person)
-                address = self.contact(person)
-                person = None if address is None else self.arrival(address).person
-            if person in trail:
-                found.update(trail[trail.index(person) :])
-        return frozenset(found)
+        return circles(self.contacts, self._reset_by)
+
+    def _reset_by(self, person: str) -> str | None:
+        address = self.contact(person)
+        return None if address is None else self.arrival(address).person
 
     def _follow(self, start: str) -> Arrival:
         todo, seen, hosts = [start], {start}, set[str]()

@@ -45,6 +45,7 @@ people:
 teams: {ops: {members: [anna, bela]}}
 inside: [agency.example]
 defaults: {mail: mailhost, dns: zones, server: primary, template: mini/1, quota: 5 GiB, ttl: 1 hour, retention: 30 days}
+roles: {dns_auth: [ops], mailbox_admin: [ops], reset_approver: [ops]}
 """
 # A baseline without a DKIM key: making a key pair takes longer than all else together.
 TEMPLATE = """\

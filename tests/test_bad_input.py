@@ -360,7 +360,7 @@ SQLITE = '{type: postfix_dovecot, database: "sqlite:///var/second.sqlite"}'
 AGENCY_CASES = {
     "no file": (None, "IN304", "reconciler.yaml:1:1"),
     "not YAML": ("version: 1\nproviders: {\n", "IN005", "reconciler.yaml:3:1"),
-    "an unknown key": (f"{AGENCY}tennants: x\n", "IN020", "reconciler.yaml:14:1"),
+    "an unknown key": (f"{AGENCY}tennants: x\n", "IN020", "reconciler.yaml:15:1"),
     "an unknown provider type": (AGENCY.replace("postfix_dovecot", "exchange"), "IN225", "reconciler.yaml:4:10"),
     "a DNS provider as mail": (AGENCY.replace("postfix_dovecot", "zone_files"), "IN225", "reconciler.yaml:4:10"),
     "a setting that is missing": (AGENCY.replace("directory: var/zones, ", ""), "IN226", "reconciler.yaml:5:9"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import canonical
 from reconciler.findings import Origin, Rule
+from reconciler.people import circles
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -46,7 +47,7 @@ NO_SPONSOR = Rule(
     "OW004",
     "warning",
     "A guest without a sponsor",
-    "Add `sponsor: ID`, a person who answers for this guest.",
+    "Add `sponsor: ID`, a person who stays and answers for this guest.",
     why="Contractors come and go with a project; who knows that it is over is the person who asked for them.",
 )
 LAST_MEMBER = Rule(
@@ -87,6 +88,7 @@ def leavers(people: People) -> dict[str, str]:
 
 def guests(persons: Collection[str], people: People) -> Iterator[Finding]:
     """What is wrong with the guests among some people."""
+    mutual = circles(persons, lambda name: people.persons[name].get("sponsor") if name in people.persons else None)
     for name in persons:
         said, place = people.persons[name], people.places[name]
         if "left" in said or not said.keys() & {"until", "sponsor"}:
@@ -99,6 +101,9 @@ def guests(persons: Collection[str], people: People) -> Iterator[Finding]:
             yield NO_SPONSOR.at(name, f"{name} is a guest until {said.get('until', 'nobody knows when')}.", place)
         elif people.has_left(sponsor):
             yield SPONSOR_LEFT.at(name, f"{sponsor} has left.", _under(place, "sponsor"))
+        elif name in mutual:
+            what = f"{name} answers in the end for {sponsor}, who answers for {name}: none of them is here for good."
+            yield NO_SPONSOR.at(name, what, _under(place, "sponsor"))
 
 
 def _under(origin: Origin, key: str) -> Origin:

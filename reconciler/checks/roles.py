@@ -34,7 +34,7 @@ UNSET = Rule(
     "warning",
     "A role that is not given to anybody",
     "Add it to `roles`; whoever approves the others may approve this, too.",
-    why="Where the other roles are set, people take it that this one is: it has no CODEOWNERS line at all.",
+    why="Nobody can say who may decide it, `who` names nobody, and no CODEOWNERS line asks anybody for a review.",
 )
 ROLE_OF_LEAVER = Rule(
     "OW011",
@@ -81,6 +81,9 @@ def agency_wide(agency: Agency, today: str) -> Iterator[Finding]:
     yield from _roles(roles, FILE, "", people)
     if roles:
         yield from _unset(roles, FILE, "")
+    else:
+        what = "Nobody has a role: not over these files, nor in a tenant whose control.yaml sets none."
+        yield UNSET.at("roles", what, Origin(FILE, line=1, column=1))
     yield from _teams(agency.data, FILE, people)
     yield from guests(agency.data.get("people", {}), people)
     for approval in approvals.wide(agency.data):
