@@ -108,6 +108,8 @@ class Links(NamedTuple):
     stops: tuple[tuple[str, tuple[str, ...], str], ...] = ()  # (a name, where its mail goes on to, how it is kept)
     domains: tuple[tuple[str, str | None], ...] = ()  # (a domain whose mail it takes, the one it is an alias of)
     elsewhere: frozenset[str] = frozenset()  # its domains whose mail is not ours and goes somewhere
+    members: frozenset[tuple[str, str]] = frozenset()  # (a shared mailbox of its, one of its members)
+    logins: frozenset[str] = frozenset()  # its mailboxes that somebody can log in to
 
 
 class Unread(NamedTuple):

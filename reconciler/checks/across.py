@@ -12,7 +12,7 @@ from reconciler import canonical, routes
 from reconciler.changes import Links
 from reconciler.checks.flow import CATCHES_OUT, CIRCLE, SHOWN, crosses, ends, outside, way_out
 from reconciler.checks.pointing import Places
-from reconciler.checks.routing import NOWHERE, leaving, pointed_at
+from reconciler.checks.routing import NO_READER, NOWHERE, leaving, pointed_at
 from reconciler.findings import Rule
 from reconciler.routes import Stop, Table
 
@@ -59,7 +59,12 @@ def links(files: Files, compiled: Compiled, domains: Mapping[str, str], today: s
     )
     mine = routes.table((address, resource.attributes) for address, resource in compiled.state.items())
     stops = tuple((name, *stop) for name, stop in mine.stops.items())
-    return Links(files.tenant, outward, accepted, stops, tuple(mine.domains.items()), frozenset(compiled.elsewhere))
+    boxes = [resource for address, resource in compiled.state.items() if address.kind == "mailbox"]
+    return Links(
+        files.tenant, outward, accepted, stops, tuple(mine.domains.items()), frozenset(compiled.elsewhere),
+        members=frozenset((box.address.name, member) for box in boxes for member in box.get("members")),
+        logins=frozenset(box.address.name for box in boxes if box.get("login")),
+    )  # fmt: skip
 
 
 def check(
@@ -77,8 +82,12 @@ def check(
             other = found[domains[canonical.domain_of(target)]]
             for finding in _word(mine, other, name, target, origin):
                 yield mine.tenant, finding
-            if name in mine.accepted & other.accepted:
-                for finding in _arrival(other, name, target, origin, tables[other.tenant], domains, inside):
+            agreed = name in mine.accepted & other.accepted
+            if agreed and canonical.domain_of(target) in other.elsewhere:
+                for finding in leaving(name, target, origin, inside, domains):
+                    yield mine.tenant, finding
+            elif agreed:
+                for finding in _arrival(mine, other, name, target, origin, tables[other.tenant]):
                     yield mine.tenant, finding
         stops = tables[mine.tenant].stops
         places = {
@@ -101,17 +110,13 @@ def _word(mine: Links, other: Links, name: str, target: str, origin: Origin) -> 
     yield ACROSS.at(name, what, origin)._replace(severity="info")
 
 
-def _arrival(
-    other: Links, name: str, target: str, origin: Origin, table: Table, domains: Mapping[str, str],
-    inside: AbstractSet[str],
-) -> Iterator[Finding]:  # fmt: skip
-    """Whether the other side has what a pointer leads to; where its mail is not ours, whether it may leave."""
-    if canonical.domain_of(target) in other.elsewhere:
-        yield from leaving(name, target, origin, inside, domains)
-        return
+def _arrival(mine: Links, other: Links, name: str, target: str, origin: Origin, table: Table) -> Iterator[Finding]:
+    """Whether the other side has what a pointer leads to; of a member, whether somebody logs in there."""
     answer = table.answering(target)
     if answer is None or answer[1] == "catch-all":
         yield NOWHERE.at(name, f"{other.tenant} does not declare {target}.", origin)
+    elif (name, target) in mine.members and target not in other.logins:
+        yield NO_READER.at(name, f"{target} is none.", origin)
 
 
 def _circles(places: Mapping[str, Origin], judged: Judged, own: Mapping[str, Stop]) -> Iterator[Finding]:
