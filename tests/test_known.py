@@ -256,3 +256,22 @@ def test_what_is_found_across_tenants_can_be_accepted(tmp_path: Path) -> None:
     found = one(estate.run("validate", "--format", "json").json["findings"])
     assert (found["severity"], found["detail"].startswith("Accepted by")) == ("info", True)
     assert estate.run("validate").code == 0
+
+
+def test_a_new_name_of_the_tenant_makes_nothing_new(tmp_path: Path) -> None:
+    """What held under the old name is known under the new one, by the ledger and by `--changed-since`."""
+    kim = tenant("northwind", "  kim: {name: Kim Foe, left: 2020-01-01}\n")
+    vacant = "roles: {dns_auth: [kim]}\n"
+    estate = make(tmp_path / "estate", northwind(), kim, control(vacant)).applied({})
+    broken = estate.write(mail(BOXES, NOWHERE))
+    files = {**northwind(BOXES, NOWHERE), **kim, **control(vacant)}
+    moved = {
+        p.replace("northwind/", "newco/", 1): t.replace("tenant: northwind", "tenant: newco") for p, t in files.items()
+    }
+    moved["tenants/newco/control.yaml"] += "renamed_from: northwind\n"
+    estate.write({**dict.fromkeys(files), **moved})
+    found = [finding for planned in estate.plan()["tenants"] for finding in planned["findings"]]
+    assert (one(found, "OW009")["subject"], one(found, "OW009")["known"]) == ("newco/dns_auth", True)
+    assert one(found)["known"] is False
+    since = estate.run("validate", "--changed-since", broken, "--format", "json")
+    assert (since.code, {finding["known"] for finding in since.json["findings"]}) == (0, {True})
