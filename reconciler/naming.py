@@ -1,6 +1,6 @@
 """Which thing of the estate a name means: an address, a domain, a person or team, or a local part that is there once.
 
-Domains are found by paths alone. Where people and local parts may be in any tenant, the files are first searched as
+Domains are found by paths alone. Where people and local parts may be in any tenant, Git first searches the files as
 text, all of them in one go; only those with a hit are parsed.
 """
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from reconciler.files import Files
+    from reconciler.history import Repository
     from reconciler.session import Session
 
 SHOWN = 10  # tenants that are looked into, and named where a name is in several
@@ -41,10 +42,9 @@ def meant(session: Session, name: str) -> Meant:
     domain = _domain(session, asked)
     if domain:
         return Meant("domain", domain, _holder(session, domain, asked))
-    key = asked.casefold()
-    found = _agency(session, key)
+    found = _agency(session, asked)
     if found is None:
-        found = _one(asked, [*_in_tenants(session, key)]) or _one(asked, [*_local_parts(session, key)])
+        found = _one(asked, [*_in_tenants(session, asked)]) or _one(asked, [*_local_parts(session, asked)])
     if found is None:
         raise ReconcilerError(_nobody(session, asked))
     return found
@@ -60,8 +60,7 @@ def domain_meant(session: Session, name: str) -> Meant:
 
 def named_in(session: Session, person: str) -> list[str]:
     """The tenants whose mailboxes, domains or assets name one of the agency's people, by their text."""
-    parts = ("domains/", "tenant.yaml", "control.yaml")
-    return _containing(session, lambda path: path.split("/", 2)[-1].startswith(parts), person)
+    return _containing(session, ("domains/*", "dns/*", "tenant.yaml", "control.yaml"), person)
 
 
 def _holder(session: Session, domain: str, asked: str) -> str:
@@ -83,42 +82,42 @@ def _domain(session: Session, asked: str) -> str:
     return next((name for name in names if name in session.estate.holders), "")
 
 
-def _agency(session: Session, key: str) -> Meant | None:
+def _agency(session: Session, asked: str) -> Meant | None:
     data = session.estate.agency.data
-    found = _ids(data.get("people", {}), data.get("teams", {}), key) if not session.request.tenants else []
+    found = _ids(data.get("people", {}), data.get("teams", {}), asked) if not session.request.tenants else []
     return Meant("person", found[0], "") if found else None
 
 
-def _ids(people: dict[str, dict[str, str]], teams: Iterable[str], key: str) -> list[str]:
+def _ids(people: dict[str, dict[str, str]], teams: Iterable[str], asked: str) -> list[str]:
     """People and teams with that id; else people with that full name."""
+    key = asked.casefold()
     by_id = [name for name in (*people, *teams) if name.casefold() == key]
     return by_id or [name for name, said in people.items() if said.get("name", "").casefold() == key]
 
 
-def _in_tenants(session: Session, key: str) -> Iterator[Meant]:
+def _in_tenants(session: Session, asked: str) -> Iterator[Meant]:
     def here(files: Files) -> Iterator[Meant]:
         said = files.tenant_file
-        for name in _ids(said.get("people", {}), said.get("teams", {}), key):
+        for name in _ids(said.get("people", {}), said.get("teams", {}), asked):
             yield Meant("person", name, files.tenant)
 
-    return _search(session, key, lambda path: path.endswith("/tenant.yaml") and path.count("/") == 2, here)
+    return _search(session, asked, "tenant.yaml", here)
 
 
-def _local_parts(session: Session, key: str) -> Iterator[Meant]:
+def _local_parts(session: Session, asked: str) -> Iterator[Meant]:
     def here(files: Files) -> Iterator[Meant]:
         for domain, said in files.domains.items():
             names = {name for part in ("mailboxes", "shared", "aliases", "forwards") for name in said.get(part, {})}
-            for name in sorted({canonical.address(name, domain) for name in names if name.casefold() == key}):
+            same = {canonical.address(name, domain) for name in names if name.casefold() == asked.casefold()}
+            for name in sorted(same):
                 yield Meant("address", name, files.tenant)
 
-    return _search(session, key, lambda path: "/domains/" in path, here)
+    return _search(session, asked, "domains/*", here)
 
 
-def _search(
-    session: Session, key: str, wanted: Callable[[str], bool], here: Callable[[Files], Iterator[Meant]]
-) -> Iterator[Meant]:
+def _search(session: Session, asked: str, part: str, here: Callable[[Files], Iterator[Meant]]) -> Iterator[Meant]:
     """What has the name, in the tenants whose files hold it as text; of very many the first ones do."""
-    tenants = _containing(session, wanted, key)
+    tenants = _containing(session, (part,), asked)
     for start in range(0, len(tenants), SHOWN):
         some = session.estate.parsed(tenants[start : start + SHOWN]).values()
         found = [what for tenant in some for what in here(tenant.files)]
@@ -127,15 +126,27 @@ def _search(
             return
 
 
-def _containing(session: Session, wanted: Callable[[str], bool], word: str) -> list[str]:
-    """The tenants with a file among those wanted in which a word stands by itself, whatever its case."""
-    plain = word.encode().lower()
-    alone = re.compile(rb"(?<![\w.@-])" + re.escape(plain) + rb"(?![\w.@-])")
-    folders = [f"tenants/{name}" for name in session.request.tenants] or ["tenants"]
-    files = (file for folder in folders for file in session.estate.tree.under(folder))
-    contents = session.estate.repository.read(file for file in files if wanted(file.path))
-    lowered = ((path, text.lower()) for path, text in contents.items())
-    return sorted({path.split("/")[1] for path, text in lowered if plain in text and alone.search(text)})
+def _containing(session: Session, parts: Sequence[str], word: str) -> list[str]:
+    """The tenants with a file among those parts in which a word stands by itself, whatever its case."""
+    alone = re.compile(rf"(?<![\w.@-]){re.escape(word.casefold())}(?![\w.@-])")
+    folders = [f"tenants/{name}" for name in session.request.tenants or ("*",)]
+    paths = [f":(glob){folder}/{part}" for folder in folders for part in parts]
+    lines = _lines(session.estate.repository, session.estate.commit, word, paths)
+    return sorted({path.split("/")[1] for path, line in lines if alone.search(line.casefold())})
+
+
+def _lines(repository: Repository, commit: str, text: str, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(path, line) of each line at a commit in which a text stands, whatever its case; `paths` are patterns.
+
+    Git searches twenty thousand files in half the time that it takes to hand them over.
+    """
+    plain = ("--text", "--no-color", "--no-line-number", "--no-column", "--no-recurse-submodules", "--threads=1")
+    done = repository.attempt("grep", "-z", "-i", "-F", *plain, "-e", text, commit, "--", *paths)
+    if done.returncode > 1:  # 1: it stands nowhere
+        done.check_returncode()
+    for entry in done.stdout.split("\n"):
+        name, _, line = entry.partition("\0")
+        yield name.partition(":")[2], line
 
 
 def _one(asked: str, found: Sequence[Meant]) -> Meant | None:
