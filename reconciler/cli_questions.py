@@ -34,7 +34,12 @@ def who(form: str, name: str, **options: Any) -> None:
         output.text(data.text(answers.who_data(found)))
         announce(differs)
     else:
-        output.lines([*lines.differing(differs), *traces.untold(ledgers=found["ledgers"]), *answers.who(found)])
+        first = [
+            *lines.differing(differs),
+            *traces.untold(ledgers=found["ledgers"]),
+            *traces.opened(found["open_runs"]),
+        ]
+        output.lines([*first, *answers.who(found)])
     leave(DONE)
 
 

@@ -30,6 +30,12 @@ def free(intent: Intent, broken: frozenset[str], tip: str) -> bool:
     return intent.unlocked is not None or tip in broken or _gone(intent.holder)
 
 
+def open_run(tenant: str, intent: Intent, tip: str) -> dict[str, str]:
+    """A run that has not said what became of it, in the words of `log`: it is at work, or was killed."""
+    result = "unfinished" if free(intent, frozenset(), tip) else "at work"
+    return {"tenant": tenant, "run": intent.run, "actor": intent.actor, "began": intent.began, "result": result}
+
+
 def _gone(said: Mapping[str, Any]) -> bool:
     """Whether the holder was a process of this very host and namespace and is there no more."""
     this = here()

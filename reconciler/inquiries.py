@@ -11,6 +11,7 @@ from reconciler.documents import Document
 from reconciler.errors import InputError, LedgerError, ReconcilerError
 from reconciler.files import Files
 from reconciler.findings import Origin, did_you_mean
+from reconciler.holders import open_run
 from reconciler.ledger import Ledger
 from reconciler.naming import SHOWN, domain_meant, meant, named_in
 from reconciler.questions import inventory as questions
@@ -50,7 +51,7 @@ def who(request: Request, name: str) -> tuple[Data, list[str]]:
         found = meant(session, name)
         desk = _Desk(session, found.tenant)
         answer = {"address": desk.address, "domain": desk.domain, "person": desk.person}[found.kind](found)
-        data = {**_head(session), "asked": name, **answer}
+        data = {**_head(session), "open_runs": desk.open_runs(), "asked": name, **answer}
     read = answer["details"].get("tenants", ())[:SHOWN] if found.kind == "person" else [found.tenant]
     with differing(request._replace(tenants=tuple(read) or _NONE)) as differs:
         return data, differs()
@@ -109,6 +110,11 @@ class _Desk:
         found = session.ledgers.read({tenant: self._tips.get(tenant)})[tenant]
         self._ledger = Ledger(tenant) if isinstance(found, LedgerError) else found
         self._unread = found if isinstance(found, LedgerError) else None
+
+    def open_runs(self) -> list[Data]:
+        """The run that is at work on the tenant or was killed there, if one is: what was applied may be otherwise."""
+        ledger = self._ledger
+        return [open_run(ledger.tenant, ledger.intent, ledger.tip)] if ledger.intent and ledger.tip else []
 
     def address(self, found: Meant) -> Data:
         """A declared address, what answers for it, or one that the ledger still knows."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from reconciler import canonical, routes
 from reconciler.checks.pointing import Places
 from reconciler.errors import LedgerError
+from reconciler.holders import open_run
 from reconciler.ledger import FILE, REFS, Ledger
 from reconciler.questions.view import kind_of, said_kind
 from reconciler.request import differing
@@ -21,6 +22,7 @@ from reconciler.wording import called
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from reconciler.compile import Compiled
     from reconciler.model import Address, Entry, Resource, Value
@@ -41,7 +43,9 @@ def traced(request: Request, address: str) -> Traced:
         applied = ledger.applied if ledger else None
         commit, day = session.estate.commit, session.today
         told = applied is not None or not session.untold
-    answer = Traced(address, commit, day, after.tenant or now.tenant, applied, now, after, ledgers=told)
+        runs = mail.open_runs({step.tenant for step in steps(now) if step.tenant})
+    tenant = after.tenant or now.tenant
+    answer = Traced(address, commit, day, tenant, applied, now, after, ledgers=told, open_runs=runs)
     read = {step.tenant for root in (now, after) for step in steps(root) if step.tenant}
     if not read:
         return answer
@@ -87,6 +91,11 @@ class _Mail:
             return None
         known = self._wanted(holder)
         return (holder, known if isinstance(known, str) or host in known.table.domains else "no mail here")
+
+    def open_runs(self, tenants: AbstractSet[str]) -> tuple[Mapping[str, str], ...]:
+        """Those of some tenants that are at work or were killed: what was applied may be otherwise by now."""
+        ledgers = filter(None, map(self.ledger, sorted(tenants)))
+        return tuple(open_run(one.tenant, one.intent, one.tip) for one in ledgers if one.intent and one.tip)
 
     def _ledger(self, tenant: str) -> Ledger | None:
         """None: it cannot be read, or nobody who may has signed for it."""

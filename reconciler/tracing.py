@@ -82,6 +82,7 @@ class Traced(NamedTuple):
     now: Step
     after: Step
     ledgers: bool = True  # whether this clone has any: else nobody here knows what was applied
+    open_runs: tuple[Mapping[str, str], ...] = ()  # of the tenants on the way: at work, or killed
     differing: tuple[str, ...] = ()  # files that were read and that the working tree has otherwise
 
     @property

@@ -135,6 +135,23 @@ def test_one_of_two_is_told_who_is_at_work(estate: Estate) -> None:
     assert estate.run("plan", "--exit-code").code == 0
 
 
+def test_questions_say_that_a_run_is_open(estate: Estate) -> None:
+    """`who` and `trace` name a run at work, and one that was killed: what was applied may be otherwise by now."""
+    name = "jane@northwind.example"
+    with at_work(estate) as first:
+        said = {"tenant": "northwind", "run": intent(estate)["run"], "actor": "Anna Ops <anna@agency.example>"}
+        said |= {"began": intent(estate)["began"], "result": "at work"}
+        assert [estate.run(ask, "--format", "json", name).json["open_runs"] for ask in ("who", "trace")] == [[said]] * 2
+        first.process.kill()
+        first.process.wait()
+    for ask in ("who", "trace"):
+        assert estate.run(ask, "--format", "json", name).json["open_runs"] == [{**said, "result": "unfinished"}]
+        assert f"Unsettled in northwind: run {said['run']} by Anna Ops" in estate.run(ask, name).out
+    assert estate.apply().code == 0
+    for ask in ("who", "trace"):
+        assert estate.run(ask, "--format", "json", name).json["open_runs"] == []
+
+
 def test_of_two_with_one_plan_the_second_is_refused(estate: Estate) -> None:
     """Both planned before either began: compare-and-swap lets one through, the other writes nothing and exits 5."""
     from reconciler import engine

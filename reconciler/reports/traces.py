@@ -8,7 +8,7 @@ from reconciler.reports.lines import differing
 from reconciler.wording import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.reports.lines import Line
     from reconciler.tracing import Step, Traced
@@ -46,10 +46,19 @@ def untold(*, ledgers: bool) -> Iterator[Line]:
         yield (("No ledger in this clone: ", "bold yellow"), (what, ""))
 
 
+def opened(runs: Iterable[Mapping[str, str]]) -> Iterator[Line]:
+    """A line for each run that has not said what became of it."""
+    for run in runs:
+        does = "is at work" if run["result"] == "at work" else "was killed; the next apply looks at what it made"
+        what = f"run {run['run']} by {run['actor']}, begun {run['began']}, {does}. What was applied may be otherwise."
+        yield ((f"Unsettled in {visible(run['tenant'])}: ", "bold yellow"), (visible(what), ""))
+
+
 def lines(found: Traced) -> Iterator[Line]:
     """The way as it is now and, where it is another one, the way after the change."""
     yield from differing(found.differing)
     yield from untold(ledgers=found.ledgers)
+    yield from opened(found.open_runs)
     where = f"  tenant {visible(found.tenant)}" if found.tenant else ""
     yield ((visible(found.address), "bold"), (where, "dim"))
     if found.tenant is None:
@@ -97,6 +106,7 @@ def as_data(found: Traced) -> Data:
         "applied_commit": found.applied,
         "as_of": found.as_of,
         "ledgers": found.ledgers,
+        "open_runs": list(found.open_runs),
         "address": found.address,
         "tenant": found.tenant,
         "changes": found.moves,
