@@ -20,6 +20,7 @@ from reconciler.findings import Origin
 from reconciler.kinds import kinds
 from tests import findings_page
 from tests.estates import AGENCY, Estate, call, contoso, mail, make, northwind
+from tests.test_json import FORMATS, conforms
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -334,6 +335,16 @@ def test_json_is_as_documented(example, answers):
     """Each example of docs/reference/json.md has the keys and types of a real answer, level by level."""
     documented = json.loads(example)
     assert_alike(shape(documented), shape(answers[documented["format"]]))
+
+
+@pytest.mark.parametrize("name", sorted(path.name.partition(".")[0] for path in FORMATS.iterdir()))
+def test_an_example_is_of_its_format(name, answers):
+    """What tests/formats has a schema of is documented in that form, and answered in it."""
+    text = (DOCS / "reference" / "json.md").read_text(encoding="utf-8")
+    examples = (json.loads(block) for block in blocks(text, "json"))
+    (example,) = (found for found in examples if found["format"] == f"reconciler.{name}/1")
+    conforms(example)
+    conforms(answers[example["format"]])
 
 
 def test_every_json_format_is_documented(answers):

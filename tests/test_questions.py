@@ -10,6 +10,7 @@ import pytest
 
 from reconciler import documents, last_change
 from tests.estates import AGENCY, CONTOSO, NORTHWIND, accepts, call, contoso, control, dns, make, northwind, tenant
+from tests.test_json import conforms
 
 ROLES = "roles: {dns_auth: [ops], mailbox_admin: [ops], reset_approver: [ops]}"
 ANNA = '  anna: {name: Anna Ops, contact: "+49 30 1234567", account: "@anna"}'
@@ -202,7 +203,7 @@ def applied(tmp_path):
 def ask(estate, name, *arguments):
     run = estate.run("who", name, "--format", "json", *arguments)
     assert run.code == 0, run.out
-    return run.json
+    return conforms(run.json)
 
 
 def text(estate, name, *arguments):
@@ -459,7 +460,7 @@ OBJECTS = ["domains", "mailboxes", "aliases", "forwards", "mail_authentication",
 
 def inventory(estate, *arguments):
     """{domain: (reset surface, objects)}."""
-    data = estate.run("inventory", "--format", "json", *arguments).json
+    data = conforms(estate.run("inventory", "--format", "json", *arguments).json)
     assert data["format"] == "reconciler.inventory/1"
     domains = [domain for one in data["tenants"] for domain in one["domains"]]
     return {domain["domain"]: (domain["reset_surface"], domain["objects"]) for domain in domains}

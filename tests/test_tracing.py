@@ -21,6 +21,7 @@ from tests.estates import (
     northwind,
     tenant,
 )
+from tests.test_json import conforms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Estate:
 def traced(estate: Estate, address: str, *arguments: str) -> Any:
     run = estate.run("trace", "--format", "json", address, *arguments)
     assert run.code == 0, run.out
-    return run.json
+    return conforms(run.json)
 
 
 def ends(step: Any) -> list[tuple[str, str]]:
