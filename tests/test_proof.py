@@ -149,7 +149,7 @@ def test_a_server_that_does_not_say_it_fails_the_run(tmp_path: Path, nsd: Nsd, m
     estate = estate_of(tmp_path, nsd.settings(reload=False))
     run = estate.run("apply", "--yes")
     assert run.code == 1
-    assert "A name server does not say what was applied" in run.out
+    assert "error LV001" in run.out
     assert "to undo what was made: reconciler rollback " in run.out
     [entry] = estate.run("log", "--format", "json").json["runs"]
     assert entry["tenants"][0]["result"] == "failed"

@@ -65,6 +65,13 @@ NO_CONTACT = Rule(
     "Add `contact`: a phone number, or an address outside the estate.",
     why="Who is locked out of a mailbox is called, not mailed: without a contact anybody can claim to be its owner.",
 )
+NO_END = Rule(
+    "OW015",
+    "warning",
+    "A guest without a last day",
+    "Add `until`, the last day of their work; it can be put off in time.",
+    why="A project ends and nobody thinks of its mailboxes and forwards: what has no end is still open years later.",
+)
 
 
 def check(files: Files, people: People) -> Iterator[Finding]:
@@ -104,6 +111,8 @@ def guests(persons: Collection[str], people: People) -> Iterator[Finding]:
         elif name in mutual:
             what = f"{name} answers in the end for {sponsor}, who answers for {name}: none of them is here for good."
             yield NO_SPONSOR.at(name, what, _under(place, "sponsor"))
+        elif "until" not in said:
+            yield NO_END.at(name, f"{sponsor} answers for {name}, and no day is written.", place)
 
 
 def _under(origin: Origin, key: str) -> Origin:
