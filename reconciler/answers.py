@@ -27,13 +27,15 @@ Answers = Mapping[Question, Answer]
 class Hearsay(NamedTuple):
     """What a recursive resolver said to a question. `broken` says why where it answered SERVFAIL (RFC 8914).
 
-    `secure`: it found the DNSSEC chain whole (AD); `ttl`: the seconds for which it may say the same again.
+    `secure`: it found the DNSSEC chain whole (AD); `ttl`: the seconds for which it may say the same again. `overdue`:
+    it still says something else after the time for which a cache may.
     """
 
     answer: Answer
     secure: bool = False
     ttl: int = 0
     broken: str = ""
+    overdue: bool = False
 
 
 class Arrival(NamedTuple):

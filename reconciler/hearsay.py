@@ -15,7 +15,7 @@ from reconciler.witnesses import told
 from reconciler.wording import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from reconciler.answers import Question, Server
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 ONE, TRIES = 4.0, 2  # seconds for one question, for it has to ask others; and how often it is asked
 WITHIN = 30.0  # seconds after which nothing more is asked: a resolver that is down must not hold up a run
+PAUSE = 1.0  # seconds between two looks at least, and after a time has run out: caches count in whole ones
 LONGEST = 200  # characters of what it says for people: the text is its own
 _NOTHING = Hearsay(Answer("failed"))
 
@@ -47,6 +48,32 @@ def ask(asked: Iterable[Asked]) -> dict[Asked, Hearsay]:
     import asyncio
 
     return dict(zip(todo, asyncio.run(_all(todo)), strict=True))
+
+
+def until(asked: Iterable[Asked], agree: Callable[[Asked, Answer], bool]) -> dict[Asked, Hearsay]:
+    """What each said once all agree with what is expected.
+
+    What disagrees is asked again when its time in a cache has run out. Where that takes too long it stays as it is;
+    what disagrees afterwards still is `overdue`, for no cache explains it.
+    """
+    began, heard = time.monotonic(), ask(asked)
+    runs_out = {one: time.monotonic() + said.ttl + PAUSE for one, said in heard.items()}
+    last = began + WITHIN
+    wrong = {one for one in heard if runs_out[one] <= last and _disagrees(one, heard[one], agree)}
+    while wrong:
+        pause = max(PAUSE, min(runs_out[one] for one in wrong) - time.monotonic())
+        if time.monotonic() + pause > last:
+            break
+        time.sleep(pause)
+        again = ask(one for one in wrong if runs_out[one] <= time.monotonic())
+        heard |= {one: said._replace(overdue=_disagrees(one, said, agree)) for one, said in again.items()}
+        wrong -= {one for one, said in again.items() if not said.overdue}
+    return heard
+
+
+def _disagrees(one: Asked, said: Hearsay, agree: Callable[[Asked, Answer], bool]) -> bool:
+    """Whether it said something that is not expected; who fails or is silent has said nothing."""
+    return said.answer.status != "failed" and not agree(one, said.answer)
 
 
 async def _all(todo: Iterable[Asked]) -> list[Hearsay]:

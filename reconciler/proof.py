@@ -35,10 +35,10 @@ UNSEEN = Rule(
 BROKEN = Rule(
     "LV002",
     "error",
-    "A resolver gets no answer to what was applied",
+    "A resolver does not get what was applied",
     "Compare the DS records at the registrar with the zone's keys, see whether its signatures are current and whether "
     "the delegation leads to its name servers (`delv NAME TYPE` says where the chain ends), or undo the run.",
-    why="The servers have the records, and whoever asks a resolver that validates gets none of them: mail is deferred, "
+    why="The servers have the records, and whoever asks a resolver gets none of them, or others: mail is deferred, "
     "then returned, and nothing can be verified.",
 )
 UNSIGNED = Rule(
@@ -88,17 +88,22 @@ def everywhere(changes: Iterable[Change], told: Iterable[Proof]) -> list[Change]
 
 
 def resolved(asked: Mapping[Asked, Change], heard: Mapping[Asked, Hearsay]) -> Iterator[Proof]:
-    """What a resolver made of it. What it has in its cache from before is no failure, and goes away by itself."""
+    """What a resolver made of it. What it may have in its cache is no failure until the time for that has run out."""
     for one, said in sorted(heard.items()):
         change = asked[one]
-        yield Proof(change.tenant, change.address, called(one[0]), said.broken, _note(change, said))
+        late = f"{_said(said.answer)}, though what a cache may keep has run out" if said.overdue else ""
+        yield Proof(change.tenant, change.address, called(one[0]), said.broken or late, _note(change, said))
 
 
 def _note(change: Change, said: Hearsay) -> str:
     if said.broken or said.answer.status == "failed":
         return "broken" if said.broken else "unknown"
     chain = "secure" if said.secure else "insecure"
-    return chain if agrees(change, said.answer) else f"{chain}, as before for up to {said.ttl} s"
+    if agrees(change, said.answer):
+        return chain
+    was = () if change.live is None else change.live.get("values")
+    what = "as before" if set(said.answer.values) == set(was) else "something else"
+    return f"{chain}, {what}, overdue" if said.overdue else f"{chain}, {what} for up to {said.ttl} s"
 
 
 def arrived(changes: Iterable[Change], came: Mapping[str, Arrival], mailbox: str) -> Iterator[Proof]:

@@ -63,7 +63,8 @@ def _resolved(agency: Agency, resolver: Any, changes: Sequence[Change]) -> Itera
         for change in changes
         if change.address.provider in resolvers
     }
-    return proof.resolved(asked, hearsay.ask(asked))
+    heard = hearsay.until(asked, lambda one, answer: proof.agrees(asked[one], answer))
+    return proof.resolved(asked, heard)
 
 
 def _resolver(agency: Agency, resolver: Any, provider: str) -> Server | None:

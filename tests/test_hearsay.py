@@ -142,6 +142,55 @@ def test_what_a_cache_has_from_before_is_no_failure(
 
 
 @signing
+def test_what_is_neither_old_nor_new_is_something_else(
+    tmp_path: Path, folder: Path, knot: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cache from two changes ago does not read as before, and the time it may last is said."""
+    with resolving(folder, ZONE, knot.port) as resolver:
+        estate = estate_of(tmp_path, knot)
+        for value, asked in (("192.0.2.1", resolver), ("192.0.2.2", "none"), ("192.0.2.3", resolver)):
+            monkeypatch.setenv("RECONCILER_RESOLVER", asked)
+            estate.write({NORTHWIND_DNS: estates.dns(www(value))[NORTHWIND_DNS]})
+            run = estate.run("apply", "--yes")
+    assert run.code == 0
+    assert "asked of 1 resolver: 1 record set (1 something else)\n" in run.out
+    kept = json.loads(estate.git("show", "refs/reconciler/tenants/northwind:run.json"))["proofs"]
+    why, note = heard(kept, resolver)[WWW]
+    assert (why, note.startswith("insecure, something else for up to 3")) == ("", True)
+
+
+@signing
+def test_what_no_cache_explains_fails_the_run(
+    tmp_path: Path, knot: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver that keeps saying something else after that may be kept no more: LV002, not patience."""
+    monkeypatch.setattr(hearsay, "WITHIN", 2.5)
+    with Answering({}) as resolver:
+        monkeypatch.setenv("RECONCILER_RESOLVER", resolver.address)
+        tenant = estate_of(tmp_path, knot).apply().json["tenants"][0]
+        said = heard(tenant["proofs"], resolver.address)
+    assert (tenant["result"], {finding["code"] for finding in tenant["findings"]}) == ("failed", {"LV002"})
+    assert said[WWW] == (
+        "it says that there is no such name, though what a cache may keep has run out",
+        "insecure, as before, overdue",
+    )
+
+
+def test_a_cache_that_runs_out_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again when it has, a resolver has the new answer; one whose answer lasts longer is asked once."""
+    new = Answer("found", ("10 mx.agency.example.",))
+    records: dict[tuple[str, str], list[str]] = {}
+    with Answering(records) as server, Answering({MX: ["10 mx.oldhost.example."]}) as slow:
+        monkeypatch.setattr(hearsay, "PAUSE", 0.0)
+        monkeypatch.setattr(hearsay.time, "sleep", lambda _: records.update({MX: list(new.values)}))
+        asked = [((host, int(port)), MX) for host, port in (s.address.split(":") for s in (server, slow))]
+        told = hearsay.until(asked, lambda _, answer: answer == new)
+    assert told[asked[0]] == Hearsay(new, ttl=60)
+    assert told[asked[1]] == Hearsay(Answer("found", ("10 mx.oldhost.example.",)), ttl=60)
+    assert (len(server.asked), len(slow.asked)) == (2, 1)
+
+
+@signing
 def test_nobody_is_asked_too_early(tmp_path: Path, knot: NameServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one server does not say a set no resolver is asked: it would keep that there is nothing."""
     monkeypatch.setattr(witnesses, "WITHIN", 0.3)

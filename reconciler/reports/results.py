@@ -47,11 +47,17 @@ def _seen(proofs: Iterable[Proof]) -> Iterator[Line]:
     if servers:
         yield ((f"  seen at {_at(servers, 'name server')}", "green"),)
     if resolvers:
-        notes = Counter("as before" if "as before" in proof.note else proof.note for proof in resolvers)
+        notes = Counter(_without_seconds(proof.note) for proof in resolvers)
         said = ", ".join(f"{number} {note}" for note, number in sorted(notes.items()))
         yield ((f"  asked of {_at(resolvers, 'resolver')} ({said})", ""),)
     for proof in letters:
         yield ((f"  a message from {proof.address.name}: {visible(proof.note)}", ""),)
+
+
+def _without_seconds(note: str) -> str:
+    """A resolver's note as it can be counted: what another answer is, without the chain and the time it may last."""
+    answer = note.partition(", ")[2]
+    return answer.partition(" for up to ")[0] or note
 
 
 def _at(proofs: Iterable[Proof], thing: str) -> str:
