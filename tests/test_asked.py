@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.estates import accepting, codes, dns, make, northwind
+from tests.estates import accepting, codes, contoso, dns, make, northwind
 from tests.servers.answering import Answering
 
 SENDERS = "with:\n  senders:\n"
 AGENCY_SPF = {("spf.agency.example", "TXT"): ["v=spf1 ip4:192.0.2.0/24 -all"]}
+UNPERMITTED = {"DN019", "DN024"}
 VENDOR = ("spf.mail-vendor.net", "TXT")
 
 
@@ -63,6 +64,36 @@ def test_what_the_plan_changes_counts_as_it_shall_be(monkeypatch, estate):
     text = sending("include:_spf.northwind.example")
     estate.write({name: said + records for name, said in text.items()})
     assert told(monkeypatch, estate, {}) == ({}, 0, list(AGENCY_SPF))
+
+
+@pytest.mark.parametrize("type_", ["A", "AAAA"])
+def test_a_name_that_the_plan_makes_is_not_asked_for(monkeypatch, estate, type_):
+    """Asked before it is published, a resolver keeps that it does not exist: not as a host, nor for another type."""
+    value = {"A": "192.0.2.7", "AAAA": "2001:db8::7"}[type_]
+    host, mx = "mx.northwind.example", 'type: MX, mode: replace, reason: ours, values: ["10 mx.northwind.example."]'
+    more = f'records:\n  - {{name: mx, type: {type_}, values: ["{value}"]}}\n  - {{name: "@", {mx}}}\n'
+    text = sending("a:mx.northwind.example", "include:mx.northwind.example")
+    estate.write({name: said + more for name, said in text.items()})
+    with Answering(AGENCY_SPF) as server:
+        monkeypatch.setenv("RECONCILER_RESOLVER", server.address)
+        found = {f["code"]: f["detail"] for f in estate.one()["findings"]}
+    assert [name for name, _ in server.asked if name == host] == []
+    assert found["DN019"].startswith(f"{host} TXT. ")  # whether an SPF record is beside it only asking could tell
+    assert found.keys() & {"DN017", "DN018", "DN028"} == set()
+
+
+def test_a_permission_that_the_plan_makes_counts(monkeypatch, tmp_path):
+    """One tenant's reports go to another's domain, and both change in one commit: the permission is not asked for."""
+    estate = make(tmp_path / "estate", northwind(), contoso()).applied({})
+    policy = "v=DMARC1; p=none; rua=mailto:d@contoso.example"
+    dmarc = f"{{name: _dmarc, type: TXT, mode: replace, reason: ours, values: ['{policy}']}}"
+    permission = "{name: northwind.example._report._dmarc, type: TXT, values: [v=DMARC1]}"
+    estate.write({**dns(f"records: [{dmarc}]\n"), **dns(f"records: [{permission}]\n", "contoso.example")})
+    with Answering({}) as server:
+        monkeypatch.setenv("RECONCILER_RESOLVER", server.address)
+        tenants = estate.plan()["tenants"]
+    assert [f["code"] for tenant in tenants for f in tenant["findings"] if f["code"] in UNPERMITTED] == []
+    assert server.asked == []
 
 
 def test_too_many_lookups_behind_an_include_refuse_until_accepted(monkeypatch, estate):

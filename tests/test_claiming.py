@@ -151,6 +151,22 @@ def test_a_name_inside_a_zone_is_judged_by_that_zones_delegation(tmp_path, publi
     assert found(estate) == [("DN046", "error", inside)]
 
 
+def test_what_shows_that_it_is_ours_is_asked_first(tmp_path, public):
+    """Delegated to us it is proven; the MX and the proof, which the plan may be about to publish, are not asked for."""
+    asked = public({(DOMAIN, "NS"): OURS_NS})
+    assert found(make(tmp_path / "estate", client())) == []
+    assert [question for question in asked if question[0].endswith(DOMAIN)] == [(DOMAIN, "NS")]
+
+
+def test_a_name_in_a_zone_above_is_not_asked_for_before_it_is_there(tmp_path, public):
+    """Its records go into the zone above: the delegation of that one counts, and no resolver learns to say no."""
+    inside = f"lab.{DOMAIN}"
+    zone = {f"tenants/northwind/dns/{inside}.yaml": f"domain: {inside}\nzone: {{name: {DOMAIN}, create: true}}\n"}
+    asked = public({(DOMAIN, "NS"): OURS_NS})
+    assert found(make(tmp_path / "estate", {**client(inside), **zone})) == []
+    assert [question for question in asked if question[0].endswith(DOMAIN)] == [(DOMAIN, "NS")]
+
+
 def test_only_what_enters_is_asked_about(tmp_path, public):
     """What the ledger has was judged when it came in; a move between tenants brings nothing in either."""
     public({(DOMAIN, "MX"): OURS_MX})

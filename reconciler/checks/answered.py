@@ -1,6 +1,7 @@
 """Checks of changed records that need answers of DNS: the whole count of SPF, hosts of an MX, reports to elsewhere.
 
-Only names that a plan's changes touch are asked for, and what the plan itself changes counts as it shall be.
+Only names that a plan's changes touch are asked for, and what the plan itself changes counts as it shall be. A name
+that it makes is never asked for: the resolver would keep for a while that it does not exist (RFC 2308), for any type.
 """
 
 from __future__ import annotations
@@ -72,20 +73,37 @@ class _World:
         self.answers = answers
         self.records = [c for plan in plans for c in plan.changes if c.kind.name == "record"]
         self.changed: dict[Question, tuple[str, ...]] = {}
+        self.made: dict[str, set[str]] = {}  # {name: the types of the sets that are made there}
         for change in self.records:
             type_, name = rtype(change.address.name), label(change.address.name)
             self.changed[name, type_] = _texts(change.aim)
+            if change.live is None:
+                self.made.setdefault(name, set()).add(type_)
+
+    def planned(self, question: Question, known: str = "v=spf1") -> Answer | None:
+        """What the plans leave there, where they say. Of a TXT only values with this tag: not all are ours."""
+        name, type_ = question
+        said = self.changed.get(question, ())
+        if type_ == "TXT":
+            said = tuple(value for value in said if tag(value) == known)
+        if said:
+            return Answer("found", said)
+        return self._beside(type_, self.made[name]) if name in self.made else None
 
     def known(self, question: Question) -> Answer | None:
         """The answer, or None where nobody asked yet."""
-        said = self.changed.get(question, ())
-        if question[1] == "TXT":
-            said = tuple(value for value in said if tag(value) == "v=spf1")  # the others are not all ours
-        if said:
-            return Answer("found", said)
+        if (said := self.planned(question)) is not None:
+            return said
         answer = self.answers.get(question)
         denied = answer is not None and answer.status == "nxdomain" and canonical.reserved(question[0])
         return Answer("failed") if denied else answer  # nobody can hold it: that it is not there says nothing
+
+    @staticmethod
+    def _beside(type_: str, made: set[str]) -> Answer:
+        """What is said of a name where sets are made: nothing beside them, where that is sure or enough."""
+        hosts = {"A", "AAAA"}
+        sure = type_ in made or type_ == "CNAME" or (type_ in hosts and made & hosts)
+        return Answer("empty" if sure else "failed")
 
 
 def _texts(resource: Resource | None) -> tuple[str, ...]:
@@ -164,7 +182,7 @@ def _reports(world: _World, seen: _Seen, domains: Mapping[str, str]) -> _Verdict
     at_place = at_home(name) and not policy(seen.value).faults
     for permission in permissions(name, seen.value, domains) if at_place else ():
         other = permission.partition("._report._dmarc.")[2]
-        answer = None if holder(other, domains) == seen.tenant else world.answers.get((permission, "TXT"))
+        answer = world.planned((permission, "TXT"), "v=dmarc1") or world.answers.get((permission, "TXT"))
         if holder(other, domains) == seen.tenant or (answer and any(tag(v) == "v=dmarc1" for v in answer.values)):
             continue
         if answer is None:

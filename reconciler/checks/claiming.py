@@ -48,15 +48,24 @@ class _Claim(NamedTuple):
 
     tenant: str
     domain: str
+    zone: str  # that its records are kept in: its own, or one above
     origin: Origin
 
 
 def wanted(
-    plans: Sequence[TenantPlan], answers: Answers, _agency: Agency, _domains: Mapping[str, str]
+    plans: Sequence[TenantPlan], answers: Answers, agency: Agency, _domains: Mapping[str, str]
 ) -> Iterator[Question]:
-    """What is to be asked for: of each domain that enters its proof, its MX and its delegation."""
+    """What is to be asked for: of each domain that enters its delegation, then its proof and its MX.
+
+    Where the delegation leads to us nothing else is asked: what the plan is about to publish in that zone is not there
+    yet, and a resolver that is asked too early keeps for a while that there is nothing (RFC 2308).
+    """
+    servers = _name_servers(agency)
     for claim in _claims(plans):
-        yield from _questions(claim.domain, answers)
+        *others, delegation = _questions(claim, answers)
+        yield delegation
+        if delegation in answers and not servers & _hosts(answers[delegation]):
+            yield from others
 
 
 def check(
@@ -65,7 +74,7 @@ def check(
     """(tenant, finding)."""
     exchangers, servers = agency.exchangers, _name_servers(agency)
     for claim in _claims(plans):
-        seen = _Seen(*(answers.get(question, _UNASKED) for question in _questions(claim.domain, answers)))
+        seen = _Seen(*(answers.get(question, _UNASKED) for question in _questions(claim, answers)))
         if claim.tenant in seen.proof.values or exchangers & _hosts(seen.mx) or servers & _hosts(seen.ns):
             continue
         if _hosts(seen.mx) and _hosts(seen.ns) and seen.proof.status != "failed":
@@ -92,9 +101,9 @@ class _Seen(NamedTuple):
         return f"{mail}, {zone}, and no TXT at {PROOF}.{claim.domain} says `{claim.tenant}`."
 
 
-def _questions(domain: str, answers: Answers) -> tuple[Question, Question, Question]:
+def _questions(claim: _Claim, answers: Answers) -> tuple[Question, Question, Question]:
     """What shows whose a domain is, as far as is known yet: as in `_Seen`."""
-    return (f"{PROOF}.{domain}", "TXT"), (domain, "MX"), _delegation(domain, answers)
+    return (f"{PROOF}.{claim.domain}", "TXT"), (claim.domain, "MX"), _delegation(claim.zone, answers)
 
 
 def _claims(plans: Sequence[TenantPlan]) -> Iterator[_Claim]:
@@ -109,9 +118,10 @@ def _claims(plans: Sequence[TenantPlan]) -> Iterator[_Claim]:
             for step in plan.steps
             if step.what == "adopt" and step.entry is not None
         ]
+        above = {scope.domain: scope.zone for _, scope in plan.scopes if scope.zone != scope.domain}
         for address, origin in made:
             if address.kind == "domain" and address.name not in had:
-                yield _Claim(plan.tenant, address.name, origin)
+                yield _Claim(plan.tenant, address.name, above.get(address.name, address.name), origin)
 
 
 def _delegation(domain: str, answers: Answers) -> Question:
