@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILE = "reconciler.yaml"
 # Settings that say nothing of which system it is.
-_BESIDE = frozenset({"authoritative", "read_only", "renamed_from", "resolver"})
+_BESIDE = frozenset({"auth_socket", "authoritative", "read_only", "renamed_from", "resolver"})
 _PORT = re.compile(r":[0-9]+\Z", re.ASCII)
 
 SAME_SYSTEM = Rule(

@@ -48,3 +48,10 @@ class Arrival(NamedTuple):
     signatures: tuple[str, ...] = ()  # DKIM-Signature (RFC 6376)
     results: tuple[str, ...] = ()  # Authentication-Results (RFC 8601)
     problem: str = ""
+
+
+class Login(NamedTuple):
+    """Whether a mail server refuses a login to a mailbox, whatever the password. `problem`: why that cannot be said."""
+
+    refused: bool = False
+    problem: str = ""

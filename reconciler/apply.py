@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from reconciler import closed
 from reconciler.diff import resolve
 from reconciler.effects import Begin, Effect, Identify, Live, Proof, Prove, Read, Record, Write
 from reconciler.errors import Conflict, Locked, Missing, ProviderError, ReconcilerError, Refused
@@ -182,12 +183,14 @@ class _Work:
         self.touched.add((change.address.provider, change.domain))
 
     def published(self) -> tuple[Change, ...]:
-        """What the world can be asked: record sets for which servers are named, and who signs, by a message."""
+        """What the world can be asked: record sets for which servers are named, who signs, who is let in no more."""
         return tuple(change for change in self.outcome.done if self._visible(change))
 
     def _visible(self, change: Change) -> bool:
         if change.kind.name == "record":
             return change.address.provider in self.plan.watched
+        if change.kind.name == "mailbox":
+            return closed.is_shut(change)
         return self.plan.probed and change.kind.name == "dkim_signing" and change.aim is not None
 
     def record(self, entries: Mapping[Address, Entry | None]) -> Record:

@@ -46,7 +46,8 @@ class Proof(NamedTuple):
     """What one server said of one record set that was changed; `why` is empty where it says what it should.
 
     `note` is what a recursive resolver made of it, mostly `secure` or `insecure`; of an authoritative server nothing.
-    Of a domain that signs with other keys it is how a message came, and `server` the mailbox.
+    Of a domain that signs with other keys it is how a message came, and `server` the mailbox. Of a mailbox that was
+    closed it is what a login meets, and `server` the provider.
     """
 
     tenant: str
@@ -57,7 +58,10 @@ class Proof(NamedTuple):
 
 
 class Prove(NamedTuple):
-    """See what the world sees of the record sets that were changed, and of who signs. Answer: a Proof for each look."""
+    """See what the world sees of the record sets that were changed, of who signs and of who is let in no more.
+
+    Answer: a Proof for each look.
+    """
 
     tenant: str
     changes: tuple[Change, ...]

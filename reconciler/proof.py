@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from reconciler import closed
 from reconciler.effects import Proof
 from reconciler.findings import Origin, Rule
-from reconciler.kinds import dkim_signing
+from reconciler.kinds import dkim_signing, mailbox
 from reconciler.kinds.record import SHARED, label, rtype
 from reconciler.tags import tags
 
@@ -182,6 +183,8 @@ def findings(told: Iterable[Proof], changes: Iterable[Change]) -> Iterator[Findi
 
 
 def _rule(proof: Proof) -> Rule:
+    if proof.address.kind == mailbox.KIND.name:
+        return closed.OPEN
     if proof.address.kind == dkim_signing.KIND.name:
         return UNSIGNED
     return BROKEN if proof.note else UNSEEN

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler import facts, providers
+from reconciler.answers import Login
 from reconciler.apply import Outcome
 from reconciler.effects import Begin, Effect, Identify, Live, Proof, Prove, Read, Record, Write
 from reconciler.errors import Conflict, ProviderError, ReconcilerError, Refused
@@ -108,7 +109,15 @@ class World:
         """What the world says of what was changed. It takes its time, so between the looks `alive` is called."""
         from reconciler import proving
 
-        return proving.proofs(self._agency, self._resolver, changes, self._password, alive) if changes else ()
+        if not changes:
+            return ()
+        return proving.proofs(self._agency, self._resolver, changes, self._password, self._logins, alive)
+
+    def _logins(self, provider: str, mailboxes: Sequence[str]) -> Mapping[str, Login]:
+        there = self.provider(provider)
+        if isinstance(there, providers.Guarded):
+            return there.logins(mailboxes)
+        return dict.fromkeys(mailboxes, Login(problem="this provider cannot be asked who is let in"))
 
     def _password(self) -> str:
         return str(_secret("probe", "password", self._agency.data["probe"]["password"]))

@@ -56,6 +56,7 @@ CORE = (
     {"cutover", "people", "rules", "undeclared"},
     {"agency", "files", "thing"},
     {"proof"},
+    {"closed"},
     {"ids", "parts", "wording", "mta_sts", "routes", "tags"},
     {"kinds"},
     {"results"},

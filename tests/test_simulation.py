@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler import apply as applying
-from reconciler.effects import Begin, Identify, Read, Record, Write
+from reconciler.effects import Begin, Identify, Proof, Prove, Read, Record, Write
 from reconciler.errors import LedgerError, Locked, Refused, Unreachable
 from reconciler.review import revert
 from tests.worlds import (
@@ -47,6 +47,7 @@ FAULTS = {
     Identify: ("crash before", "crash after", "refused"),
     Write: ("crash before", "crash after", "refused", "lost", "taken over", "taken over unseen"),
     Read: ("crash before", "crash after", "failed", "short"),
+    Prove: ("crash before", "crash after"),
     Record: ("crash before", "crash after", "not written", "lost", "twice"),
 }
 SAID = "SEED" in os.environ
@@ -137,6 +138,9 @@ class Run:
                 scope: tuple(thing for thing in found if thing.address not in late) for scope, found in live.items()
             }
         return live
+
+    def prove(self, effect: Prove, _fault: str) -> tuple[Proof, ...]:
+        return self.world.prove(effect.changes, lambda: None)
 
 
 def nothing(_effect: Effect) -> str:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from reconciler import apply as applying
 from reconciler import canonical, ledger, runner
+from reconciler.agency import Agency
 from reconciler.changes import Batch, Change, Facts, TenantPlan
 from reconciler.compile import Compiled
 from reconciler.findings import Origin
@@ -141,6 +142,7 @@ class World(runner.World):
 
     def __init__(self, *live: Resource) -> None:
         self._ours: dict[str, str] = {}
+        self._agency, self._resolver = Agency({}), "none"
         self.ledger, self.tip = ledger.Ledger(TENANT), 0
         self.intent: bytes | None = None
         self.records: list[Record] = []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from types import ModuleType
 
+    from reconciler.answers import Login
     from reconciler.changes import Batch
     from reconciler.errors import ProviderError
     from reconciler.model import Address, Resource, Scope, Value
@@ -67,6 +68,14 @@ class Asked(Protocol):
 
     def ask(self, names: Mapping[str, Collection[str]]) -> Mapping[str, tuple[Resource, ...] | ProviderError]:
         """{domain: names of things}: of every domain those of them that are there, or why that cannot be said."""
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A mail system that tells who is let in, without anybody's password."""
+
+    def logins(self, mailboxes: Sequence[str]) -> Mapping[str, Login]:
+        """Whether a login is refused to each of these mailboxes. It raises nothing."""
 
 
 def types() -> tuple[str, ...]:

@@ -21,7 +21,8 @@ that it does not know stay as they are. Passwords belong to their owners: no sto
 active: mailbox and self alias active. paused: both inactive, so that mail is refused at RCPT. blocked, and every
 shared mailbox: mail arrives, nobody logs in. `login_block` says how: `side_table` (default) sets login_enabled = 0,
 which Dovecot's password_query must ask for; `lock_hash` puts `{CRYPT}!` before the stored hash, which no password
-matches and which comes off again (for the stock queries of a PostfixAdmin server).
+matches and which comes off again (for the stock queries of a PostfixAdmin server). What a login finds is asked at
+`auth_socket`, which shows no mark.
 
 A self alias that is missing, or active when its mailbox is not (or the other way round), reads as `keep_copy: false`,
 a difference that writing the mailbox mends. An inactive alias, alias_domain or domain reads as not there. Making it
@@ -35,8 +36,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from reconciler.answers import Login
 from reconciler.errors import Conflict, ProviderError
-from reconciler.providers import _dkim, _doveadm, _shapes, _sql
+from reconciler.providers import _auth, _dkim, _doveadm, _shapes, _sql
 from reconciler.providers._postfixadmin import IDENTITY, TABLES, How, identity_of, read
 from reconciler.providers._writing import Writing
 
@@ -52,12 +54,14 @@ if TYPE_CHECKING:
 
 SIDE = "mail"
 REQUIRED = frozenset({"database"})
-OPTIONAL = frozenset({"doveadm", "login_block", "password", "read_only"})
+OPTIONAL = frozenset({"auth_socket", "doveadm", "login_block", "password", "read_only"})
 BLOCKS = ("side_table", "lock_hash")
 NO_ACL = (
     "Members are written to the table reconciler_member, but no ACL gives them access: this provider has no `doveadm`"
     " setting. Set it (docs/servers.md), or let your own Dovecot configuration read that table."
 )
+NO_SOCKET = "the provider has no `auth_socket`"
+NO_LOOKUP = "with `login_block: lock_hash` what a login finds does not show the mark"
 RSA_ONLY = (
     "opendkim signs with RSA keys; told to sign with an ed25519 key it defers all mail (451). Publish the key, and"
     " keep its selector out of `sign`."
@@ -68,6 +72,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the settings: where, and why."""
     yield from _sql.problems(settings)
     yield from _shapes.choice(settings, "login_block", BLOCKS)
+    yield from _shapes.texts(settings, "auth_socket")
     if "doveadm" in settings:
         yield from _doveadm.problems(settings["doveadm"])
 
@@ -78,7 +83,8 @@ def connect(name: str, settings: Mapping[str, Any], root: str) -> PostfixDovecot
     block, api = settings.get("login_block", BLOCKS[0]), settings.get("doveadm")
     database = _sql.Database(name, settings["database"], root, settings.get("password", ""))
     doveadm = _doveadm.Doveadm(name, api["url"], api["api_key"]) if api else None
-    return PostfixDovecot(name, database, doveadm, lock_hash=block == "lock_hash")
+    socket = settings.get("auth_socket", "")
+    return PostfixDovecot(name, database, doveadm, lock_hash=block == "lock_hash", auth_socket=socket)
 
 
 class PostfixDovecot:
@@ -93,10 +99,12 @@ class PostfixDovecot:
     }
 
     def __init__(
-        self, name: str, database: _sql.Database, doveadm: _doveadm.Doveadm | None, *, lock_hash: bool
-    ) -> None:
+        self, name: str, database: _sql.Database, doveadm: _doveadm.Doveadm | None, *, lock_hash: bool,
+        auth_socket: str = "",
+    ) -> None:  # fmt: skip
         self._database, self._doveadm = database, doveadm
         self._how = How(name, lock_hash=lock_hash, by_acl=doveadm is not None)
+        self._auth_socket = auth_socket
         self._made = False  # whether its tables were looked for: once in a run
 
     @property
@@ -134,6 +142,13 @@ class PostfixDovecot:
                 self._doveadm.share(rights)
                 _told(session, rights)
         return {address: {"public": pair.public} for address, pair in made.items()}
+
+    def logins(self, mailboxes: Sequence[str]) -> Mapping[str, Login]:
+        """What Dovecot itself finds for a login; the database alone does not show whether its query asks our table."""
+        if self._how.lock_hash or not self._auth_socket:
+            problem = NO_LOOKUP if self._how.lock_hash else NO_SOCKET
+            return dict.fromkeys(mailboxes, Login(problem=problem))
+        return _auth.lookup(self._auth_socket, mailboxes)
 
     def identity(self) -> str | None:
         """The one row of its table, which is made when it gets one."""

@@ -41,8 +41,10 @@ _SAID = {
 
 
 def _seen(proofs: Iterable[Proof]) -> Iterator[Line]:
-    letters = [proof for proof in proofs if proof.address.kind == "dkim_signing"]
-    sets = [proof for proof in proofs if proof not in letters]
+    by_kind: dict[str, list[Proof]] = {}
+    for proof in proofs:
+        by_kind.setdefault(proof.address.kind, []).append(proof)
+    sets = by_kind.get("record", ())
     servers, resolvers = ([proof for proof in sets if bool(proof.note) is noted] for noted in (False, True))
     if servers:
         yield ((f"  seen at {_at(servers, 'name server')}", "green"),)
@@ -50,7 +52,11 @@ def _seen(proofs: Iterable[Proof]) -> Iterator[Line]:
         notes = Counter(_without_seconds(proof.note) for proof in resolvers)
         said = ", ".join(f"{number} {note}" for note, number in sorted(notes.items()))
         yield ((f"  asked of {_at(resolvers, 'resolver')} ({said})", ""),)
-    for proof in letters:
+    if boxes := by_kind.get("mailbox"):
+        notes = Counter(visible(proof.note) for proof in boxes)
+        said = ", ".join(f"{number} {note}" for note, number in sorted(notes.items()))
+        yield ((f"  login asked of {counted(len(boxes), 'mailbox')}: {said}", ""),)
+    for proof in by_kind.get("dkim_signing", ()):
         yield ((f"  a message from {proof.address.name}: {visible(proof.note)}", ""),)
 
 
