@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from reconciler.ids import Known
 from reconciler.kinds.site import BAD_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.answers import Server
     from reconciler.findings import Finding
@@ -68,6 +69,13 @@ NO_PROBE = Rule(
     "`{env: NAME}` or `{file: NAME}`.",
     why="Nobody would see whether mail comes signed, though the file says that somebody looks.",
 )
+NO_NETWORK = Rule(
+    "IN242",
+    "error",
+    "Not a network",
+    "Write it as ADDRESS/BITS with nothing behind the bits: `10.0.0.0/8`, `fd00::/8`.",
+    why="Policy hosts there would not be asked, and whether their policies are served would stay unknown.",
+)
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,11 @@ class Agency:
         return {name: canonical.server(text) for name, text in named if text}
 
     @cached_property
+    def networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """Where hosts of MTA-STS policies may be, besides public addresses."""
+        return tuple(map(ipaddress.ip_network, self.data.get("mta_sts", {}).get("networks", ())))
+
+    @cached_property
     def inside(self) -> frozenset[str]:
         """Domains outside the estate that count as inside."""
         return frozenset(canonical.domain(name) for name in self.data.get("inside", ()))
@@ -139,6 +152,7 @@ def check(agency: Agency) -> Iterator[Finding]:
     yield from _systems(agency)
     yield from _renamed(agency)
     yield from _probe(agency.data.get("probe", {}))
+    yield from _networks(agency.data.get("mta_sts", {}).get("networks", ()))
     for side in ("mail", "dns"):
         name = agency.defaults.get(side)
         if name is not None and agency.providers.get(name, ("", {}))[0] != side:
@@ -164,6 +178,14 @@ def _probe(said: Mapping[str, Any]) -> Iterator[Finding]:
     secret = said["password"]
     if not isinstance(secret, dict) or secret.keys() not in ({"env"}, {"file"}):
         yield NO_PROBE.at("password", "It says not where the password is.", Origin(FILE, ("probe", "password")))
+
+
+def _networks(said: Sequence[str]) -> Iterator[Finding]:
+    for index, text in enumerate(said):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            yield NO_NETWORK.at(text, f"{error}.", Origin(FILE, ("mta_sts", "networks", index)))
 
 
 def _is_server(text: str) -> bool:

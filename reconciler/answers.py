@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 Question = tuple[str, str]  # a name (lower-case A-labels, no dot at its end), and a type of record: ("a.example", "MX")
+POLICY = "MTA-STS"  # in the place of a type: the policy that the host of this name serves (RFC 8461, 3.3)
 
 Server = tuple[str, int]  # a name server: its address or host name, and its port
 
@@ -14,11 +15,13 @@ class Answer(NamedTuple):
     """What DNS said to a question. `values` are canonical, as a record's are, and sorted; only `found` has any.
 
     `empty`: the name is there and has nothing of that type; `nxdomain`: there is no such name; `failed`: nobody
-    answered, or could not. Aliases are followed: the values are those at their end.
+    answered, or could not. Aliases are followed: the values are those at their end. Of a policy the value is its text,
+    and where there is none `why` says what came in its place.
     """
 
     status: Literal["found", "empty", "nxdomain", "failed"]
     values: tuple[str, ...] = ()
+    why: str = ""
 
 
 Answers = Mapping[Question, Answer]

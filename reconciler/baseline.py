@@ -1,4 +1,4 @@
-"""How far a domain is from the baseline of mail authentication: what Git says is judged, and what public DNS answers.
+"""How far a domain is from the baseline of mail authentication: what Git says is judged, and what the public is told.
 
 Each item has points. It *conforms* where Git's value meets the baseline and public DNS says the same, *deviates* where
 one of both is not so, and is *unverified* where nobody answered or nobody can be asked: never fine. Where a zone is not
@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.answers import POLICY
 from reconciler.checks.dmarc import permissions
+from reconciler.checks.transport import identifier
 from reconciler.kinds import dkim_key, dkim_signing
 from reconciler.kinds.record import label, null_mx, rtype, tag
 from reconciler.model import Computed
+from reconciler.mta_sts import WELL_KNOWN, difference, fields
 from reconciler.results import Item, Standing
 from reconciler.tags import tags, terms
+from reconciler.wording import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Estate(NamedTuple):
-    """What holds for all: {domain: tenant}, and {id: mode} of the MTA-STS policies that our servers can have."""
+    """What holds for all: {domain: tenant}, and {id: text} of the MTA-STS policies that our servers can have."""
 
     domains: Mapping[str, str]
     policies: Mapping[str, str]
@@ -58,9 +62,16 @@ def wanted(sets: Sets, answers: Answers) -> Iterator[Question]:
     yield from ((domain, "MX"), *((name, "TXT") for name in (domain, f"_dmarc.{domain}", *sets.signers)))
     yield from ((f"{name}.{domain}", "TXT") for name in ("_mta-sts", "_smtp._tls"))
     policy = (f"_dmarc.{domain}", "TXT")
+    if any(_tagged(values, "v=stsv1") for values in _both(sets, answers, (f"_mta-sts.{domain}", "TXT"))):
+        yield f"mta-sts.{domain}", POLICY
     said = sets.of(policy)
     public = answers[policy].values if policy in answers else ()
     yield from _permitting(_tagged(public if said is None else said, "v=dmarc1"), sets)
+
+
+def _both(sets: Sets, answers: Answers, question: Question) -> tuple[Values, Values]:
+    """What Git says, and what public DNS does; nothing where that is not known yet."""
+    return sets.of(question) or (), answers[question].values if question in answers else ()
 
 
 def _permitting(values: Values, sets: Sets) -> Iterator[Question]:
@@ -74,7 +85,32 @@ def standing(sets: Sets, answers: Answers) -> Standing:
     said = sets.of((domain, "MX"))
     parked = null_mx(said if said is not None else answers[domain, "MX"].values)
     items = [_item(sets, answers, *row) for row in (_PARKED if parked else _SENDING)]
-    return Standing(domain, parked, tuple(items if parked else [*items[:2], _dkim(sets, answers), *items[2:]]))
+    if not parked:
+        items = [*items[:2], _dkim(sets, answers), *items[2:-1], _served(sets, answers, items[-1])]
+    return Standing(domain, parked, tuple(items))
+
+
+def _served(sets: Sets, answers: Answers, item: Item) -> Item:
+    """The item of MTA-STS with what its host serves: where that is not what the record announces it has no points."""
+    host, question = f"mta-sts.{sets.domain}", (f"_mta-sts.{sets.domain}", "TXT")
+    if not item.points or (host, POLICY) not in answers:
+        return item
+    answer, announced = answers[host, POLICY], _both(sets, answers, question)[0 if sets.ours else 1]
+    known = [sets.estate.policies[id_] for id_ in map(identifier, announced) if id_ in sets.estate.policies]
+    where = f"https://{host}{WELL_KNOWN}"
+    if answer.status == "failed":
+        why = f": {answer.why}" if answer.why else ""
+        return item._replace(verdict="unverified", points=0, next=f"see that {where} answers{why}")
+    fault = answer.why or next((said for text in known if (said := difference(answer.values[0], text))), "")
+    if fault:
+        return item._replace(
+            verdict="deviating", points=0, says=f"{host}: {visible(fault)[:200]}", next=f"serve the policy at {where}"
+        )
+    if "testing" in fields(answer.values[0]).get("mode", ()):
+        return item._replace(
+            verdict="deviating", points=item.of // 2, next="once its reports are clean, set MTA-STS to enforce"
+        )
+    return item
 
 
 def _item(
@@ -188,12 +224,8 @@ def _tls_rpt(values: Values, _sets: Sets, _answers: Answers) -> Judged:
     return (10, "") if values else (0, "ask for TLS reports: `tls_rpt: on`")
 
 
-def _mta_sts(values: Values, sets: Sets, _answers: Answers) -> Judged:
-    if not values:
-        return 0, "publish an MTA-STS policy, mode testing first"
-    ids = {part.strip().removeprefix("id=") for value in values for part in value.split(";")}
-    modes = {mode for id_, mode in sets.estate.policies.items() if id_ in ids}
-    return (5, "once its reports are clean, set MTA-STS to enforce") if modes == {"testing"} else (10, "")
+def _mta_sts(values: Values, _sets: Sets, _answers: Answers) -> Judged:
+    return (10, "") if values else (0, "publish an MTA-STS policy, mode testing first")
 
 
 _SENDING = (

@@ -40,7 +40,7 @@ def baseline(request: Request, domain: str) -> Standings:
         found = [pair for sets, _ in parts for pair in sets]
         bad = [finding for _, some in parts for finding in some]
         answers: Answers = {}
-        resolver = Resolver()
+        resolver = Resolver(networks=session.estate.agency.networks)
         for _ in range(2):  # who must permit a policy's reports is asked once the policy is known
             fresh = {q for _, sets in found for q in wanted(sets, answers)} - answers.keys()
             answers = {**answers, **resolver.ask(fresh)}
@@ -63,7 +63,7 @@ Part = tuple[list[tuple[str, Sets]], list["Finding"]]
 
 def _sets(session: Session, names: Sequence[str], asked: str) -> list[Part]:
     """Of some tenants what is declared, or why that cannot be said."""
-    policies = {id_: mode for id_, (mode, _) in mta_sts.policies(session.estate.agency.servers).items()}
+    policies = {id_: mta_sts.policy(*said) for id_, said in mta_sts.policies(session.estate.agency.servers).items()}
     estate, parts = Estate(session.estate.domains, policies), list[Part]()
     for tenant, compiled in session.compiled([name for name in names if session.estate.has(name)]):
         bad = [f for f in compiled.findings if f.severity == "error" and f.is_input]
@@ -96,4 +96,4 @@ def _policies(compiled: Compiled, policies: dict[str, tuple[str, Sequence[str]]]
         for value in thing.get("values") if address.kind == "record" and name != address.name else ():
             known = policies.get(value.rpartition("id=")[2].strip("; ")) if tag(value) == "v=stsv1" else None
             if known is not None:
-                yield f"mta-sts.{name}/.well-known/mta-sts.txt", mta_sts.policy(*known).encode()
+                yield f"mta-sts.{name}{mta_sts.WELL_KNOWN}", mta_sts.policy(*known).encode()

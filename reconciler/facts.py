@@ -1,4 +1,4 @@
-"""What the world says now: DNS, asked once per command, many questions at a time, and never waited for long.
+"""What the world says now: DNS, and policies over HTTPS, asked once per command, many at a time, and not for long.
 
 A name that nobody answers for costs everybody else nothing: the questions are asked side by side, and once the resolver
 has been silent for a while the rest are not asked at all. RECONCILER_RESOLVER names another resolver than the system's.
@@ -11,13 +11,14 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from reconciler.answers import Answer
+from reconciler import canonical, fetching
+from reconciler.answers import POLICY, Answer
 from reconciler.errors import ReconcilerError
 from reconciler.kinds.record import lenient
 from reconciler.wording import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from reconciler.answers import Question
 
@@ -32,18 +33,36 @@ class Resolver:
     """Asks DNS. Raises ReconcilerError where RECONCILER_RESOLVER is none.
 
     `said` is ADDRESS, ADDRESS:PORT, `none` (nothing is asked, all fails) or empty (the system's own). `exact` gives
-    values as they are, to be compared; else they can be shown, and are in lower case.
+    values as they are, to be compared; else they can be shown, and are in lower case. `networks` are those where the
+    hosts of policies may be, besides public addresses.
     """
 
-    def __init__(self, said: str | None = None, *, exact: bool = False) -> None:
+    def __init__(
+        self, said: str | None = None, *, exact: bool = False, networks: Collection[fetching.Network] = ()
+    ) -> None:
         self._server = server(os.environ.get(VARIABLE, "") if said is None else said)
         self._form = exactly if exact else readable
+        self._networks = networks
         self._mute = self._server == "none"
         self._left = WHOLE
         self._heard = 0.0
 
     def ask(self, questions: Iterable[Question]) -> dict[Question, Answer]:
         """An answer to each, `failed` where there is none in time."""
+        asked = set(questions)
+        hosts = sorted(name for name, type_ in asked if type_ == POLICY)
+        answers = self._dns(asked - {(host, POLICY) for host in hosts})
+        return answers | self._policies(hosts)
+
+    def _policies(self, hosts: Collection[str]) -> dict[Question, Answer]:
+        """What these hosts serve; where none of their names has an address that is an answer, too."""
+        found = self._dns((host, type_) for host in hosts for type_ in ("A", "AAAA"))
+        both = {host: (found[host, "A"], found[host, "AAAA"]) for host in hosts}
+        there = {host: [value for answer in two for value in answer.values] for host, two in both.items()}
+        served = fetching.fetch({host: addresses for host, addresses in there.items() if addresses}, self._networks)
+        return {(host, POLICY): served.get(host) or _nowhere(host, two) for host, two in both.items()}
+
+    def _dns(self, questions: Iterable[Question]) -> dict[Question, Answer]:
         todo = sorted(set(questions))
         if self._mute or not todo:
             return dict.fromkeys(todo, _FAILED)
@@ -87,6 +106,13 @@ class Resolver:
             if answer is not None:
                 self._heard = time.monotonic()
                 answers[question] = answer
+
+
+def _nowhere(host: str, answers: Iterable[Answer]) -> Answer:
+    """Why a host without an address serves nothing."""
+    said = {answer.status for answer in answers}
+    unknown = "failed" in said or ("nxdomain" in said and canonical.reserved(host))
+    return _FAILED if unknown else Answer("empty", why="it has no address in DNS")
 
 
 async def _one(resolver: Any, question: Question, seconds: float, form: Callable[[str, Any], str]) -> Answer | None:

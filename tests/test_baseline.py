@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.estates import ROOT, accepting, dns, mail, make, northwind
+from reconciler import mta_sts
+from tests.estates import AGENCY, ROOT, accepting, dns, mail, make, northwind
 from tests.servers import SBIN, need
 from tests.servers.answering import Answering
+from tests.servers.policies import PolicyHost
 from tests.test_proof import agency, serving
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ THERE = {
     ("northwind.example", "TXT"): [SPF, "site-verification=1"],
     ("_dmarc.northwind.example", "TXT"): [DMARC],
 }
+POLICY_AT = "https://mta-sts.northwind.example/.well-known/mta-sts.txt"
 STRICT = f"""\
 records:
   - {{name: _dmarc, type: TXT, values: ["{DMARC}"], mode: replace, reason: ours}}
@@ -204,20 +207,57 @@ def test_the_policy_site_says_what_the_records_announce(tmp_path: Path) -> None:
     assert f"No domain announces {policy.parent.parent} any more" in estate.run("baseline", "--mta-sts", str(site)).err
 
 
-@need("nsd", "nsd-control")
+@need(root=True)
+@pytest.mark.parametrize(
+    ("mode", "answer", "expected"),
+    [
+        ("enforce", {}, ("conforming", 10, None)),
+        ("testing", {}, ("deviating", 5, "once its reports are clean, set MTA-STS to enforce")),
+        ("enforce", {"status": 404}, ("deviating", 0, f"serve the policy at {POLICY_AT}")),
+        ("enforce", {"body": b"version: STSv1\nmode: none\n"}, ("deviating", 0, f"serve the policy at {POLICY_AT}")),
+    ],
+)
+def test_a_policy_counts_when_it_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, answer: dict[str, Any], expected: tuple[str, int, str]
+) -> None:
+    """The record alone protects nobody: the host has to answer with the policy that its id stands for."""
+    record = [f"v=STSv1; id={mta_sts.policy_id(mode, [MX])}"]
+    sets = f'records:\n  - {{name: _mta-sts, type: TXT, values: ["{record[0]}"]}}\n'
+    estate = make(tmp_path / "estate", northwind(names=sets), agency=f"{AGENCY}mta_sts: {{networks: [127.0.0.0/8]}}\n")
+    public = {**THERE, ("_mta-sts.northwind.example", "TXT"): record}
+    with PolicyHost(tmp_path) as host, Answering(public) as world:
+        monkeypatch.setenv("SSL_CERT_FILE", str(host.authority))
+        monkeypatch.setenv("RECONCILER_RESOLVER", world.address)
+        unseen = f"see that {POLICY_AT} answers"
+        assert items(estate)["MTA-STS"] == ("unverified", 0, unseen)
+        public["mta-sts.northwind.example", "A"] = [host.address]
+        host.body = mta_sts.policy(mode, [MX]).encode()
+        vars(host).update(answer)
+        assert items(estate)["MTA-STS"] == expected
+
+
+@need("nsd", "nsd-control", root=True)
 def test_from_nothing_to_a_hundred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One merged change, then what is due: every item conforms, as a real name server says it."""
     monkeypatch.setenv("PATH", SBIN, prepend=":")
     standard = (ROOT / "domain-templates/standard/1.yaml").read_text()
-    names = {"domain-templates/standard/1.yaml": standard, **dns(STANDARD)}
-    with TemporaryDirectory() as run, serving(Path(run)) as nsd:
+    with TemporaryDirectory() as run, serving(Path(run)) as nsd, PolicyHost(tmp_path) as host:
+        record = f"records:\n  - {{name: mta-sts, type: A, values: [{host.address}]}}\n"
+        names = {"domain-templates/standard/1.yaml": standard, **dns(STANDARD + record)}
+        monkeypatch.setenv("SSL_CERT_FILE", str(host.authority))
         monkeypatch.setenv("RECONCILER_RESOLVER", f"127.0.0.1:{nsd.port}")
         boxes = northwind(more="aliases:\n  info: [jane]\n")
         accept = accepting("DN036", "TXT/_mta-sts.northwind.example")
-        estate = make(tmp_path / "estate", {**boxes, **names, **accept}, agency=agency(nsd.settings()))
+        estate = make(
+            tmp_path / "estate",
+            {**boxes, **names, **accept},
+            agency=f"{agency(nsd.settings())}mta_sts: {{networks: [127.0.0.0/8]}}\n",
+        )
         assert items(estate)["DKIM"][0] == "deviating"
         applied = estate.run("apply", "--yes")
         assert applied.code == 0, applied.out
         assert estate.run("apply", "--due").code == 0
+        estate.run("baseline", "--mta-sts", str(tmp_path / "site"))
+        host.body = (tmp_path / "site/mta-sts.northwind.example/.well-known/mta-sts.txt").read_bytes()
         found = estate.run("baseline", "--format", "json").json
         assert found["summary"] == {"conforming": 1, "deviating": 0, "unverified": 0, "score": 100}, found["domains"]

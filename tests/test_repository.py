@@ -40,7 +40,7 @@ SHELL = (
     {"signing", "tables"},
     {"schema", "templates", "ledger", "providers", "forges", "suffixes", "witnesses"},
     {"compact", "documents", "entries", "facts", "history", "holders"},
-    {"reviewed", "tree"},
+    {"fetching", "reviewed", "tree"},
 )
 CORE = (
     {"plan"},
