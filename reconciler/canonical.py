@@ -147,3 +147,10 @@ def seconds(text: str) -> int:
     if match is None or unit not in _SECONDS:
         raise ValueError(f"{text!r} is not a duration such as `1 hour` (s, min, hour, day, week)")
     return int(match[1]) * _SECONDS[unit]
+
+
+def duration(number: int) -> str:
+    """Seconds as people write them: `1 hour`, `5 min`, `30 days`, `90 s`."""
+    unit, factor = next((u, f) for u, f in reversed(_SECONDS.items()) if f == 1 or (number and number % f == 0))
+    count = number // factor
+    return f"{count} {unit}{'s' if count > 1 and factor > 60 else ''}"

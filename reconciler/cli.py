@@ -175,6 +175,7 @@ for command in (
     cli_ci.ci,
     cli_checks.explain,
     cli_past.drift,
+    cli_past.import_,
     cli_past.log,
     cli_past.history,
     cli_past.rollback,

@@ -73,6 +73,30 @@ def drift(form: str, record: bool, **options: Any) -> None:  # noqa: FBT001  (cl
     leave(drifted(found))
 
 
+@click.command("import")
+@common
+@formats("text", "json")
+@click.option("--drift", is_flag=True, help="What was changed outside Git.")
+@click.option("--address", "addresses", type=TEXT, multiple=True, metavar="ADDRESS", help="Only this; repeatable.")
+@click.option("--branch", default="", metavar="NAME", help="The branch to make (default: import-drift-<DAY>).")
+def import_(form: str, drift: bool, addresses: tuple[str, ...], branch: str, **options: Any) -> None:  # noqa: FBT001
+    """Write what live has into the YAML, as a commit on a branch. Never applies."""
+    from reconciler import engine
+    from reconciler.reports import data, imports
+
+    if not drift:
+        raise click.UsageError("say what to import: --drift, what was changed outside Git")
+    output, request = prepare(form, **options)
+    found = engine.import_drift(request, addresses, branch)
+    if form == "json":
+        output.text(data.text(imports.as_data(found)))
+    else:
+        output.lines(imports.as_lines(found))
+    unread = any(tenant.unread for tenant in found.seen.tenants)
+    refused = found.plan is not None and any(tenant.refused for tenant in found.plan.tenants)
+    leave(worst([*([ERROR] if unread or found.stopping else []), *([REFUSED] if refused else [])]))
+
+
 @click.command()
 @common
 @click.argument("tenant", type=TEXT, metavar="TENANT")

@@ -2,7 +2,7 @@
 
 PyYAML's C parser makes events of bytes, a builder of our own makes data of events. No loader of PyYAML runs: no file
 can name a type, repeat a part of itself or have `no` read as false, and what nests too deep is refused before the next
-bracket is read. Positions are not kept, as only a finding needs one: `locate` reads that one file again.
+bracket is read. Positions are not kept, as few need one: `spans` reads that one file again.
 
 A value is one line of visible text: what else stands in a name ends in mail headers, zone files and SQL maps.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +21,7 @@ from reconciler.errors import InputError
 from reconciler.findings import Finding, Origin, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 MAX_BYTES, MAX_LEVELS, MAX_DIGITS = 2**20, 20, 18
 MAX_FINDINGS = 100  # per file: a hostile one can hold a problem in every byte
@@ -83,29 +82,6 @@ def bounded(findings: Iterable[Finding]) -> list[Finding]:
     if len(shown) > MAX_FINDINGS:
         shown[-1] = faults.MORE.at(shown[-1].subject, f"{MAX_FINDINGS} are shown; here is the next.", shown[-1].origin)
     return shown
-
-
-def locate(document: Document, path: tuple[str | int, ...]) -> tuple[int, int]:
-    """Line and column (from 1) of the key or list item that `path` leads to, or of its nearest parent."""
-    while path not in (known := positions(document.raw)):
-        path = path[:-1]
-    return known[path]
-
-
-@lru_cache(maxsize=8)  # what is printed comes file by file
-def positions(raw: bytes) -> dict[tuple[str | int, ...], tuple[int, int]]:
-    """{path of keys: line and column} of all that a file says."""
-    return dict(_walk(yaml.compose(raw, Loader=yaml.CBaseLoader), (), (1, 1)))
-
-
-def _walk(node: Any, path: tuple[str | int, ...], at: tuple[int, int]) -> Iterator[tuple[Any, tuple[int, int]]]:
-    yield path, at
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _walk(value, (*path, key.value), _at(key))
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _walk(item, (*path, index), _at(item))
 
 
 def _at(node: Any) -> tuple[int, int]:

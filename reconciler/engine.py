@@ -14,7 +14,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from reconciler import asked, last_change, offline, past, rollback, seen
+from reconciler import asked, importing, last_change, offline, past, rollback, seen
 from reconciler.changes import Plan, TenantPlan
 from reconciler.checks import limits
 from reconciler.checks.acceptances import over_all
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding, Origin
     from reconciler.permit import Permit
     from reconciler.request import Request
-    from reconciler.results import Rollback
+    from reconciler.results import Import, Rollback
 
 
 def plan(request: Request) -> Plan:
@@ -136,6 +136,16 @@ def drift(request: Request, *, record: bool) -> Plan:
         return found
     with Session(request) as session:
         return seen.record(session.estate.repository, session.refs.remote, found)
+
+
+def import_drift(request: Request, addresses: Sequence[str], branch: str) -> Import:
+    """The drift of some addresses (none: all that nobody accepted) in YAML, on a branch. Raises as `roll_back` does."""
+    found = plan(request)
+    with Session.asking(request, fetch=True) as session:
+        return importing.make(
+            session, found, addresses, branch or f"import-drift-{found.as_of}",
+            lambda commit, tenants: plan(request._replace(revision=commit, tenants=tenants)),
+        )  # fmt: skip
 
 
 def apply(request: Request, planned: Plan, permit: Permit) -> Result:

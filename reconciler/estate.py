@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from reconciler import agency as agency_file
-from reconciler import documents, suffixes, tables, tenant_files
+from reconciler import spans, suffixes, tables, tenant_files
 from reconciler.agency import Agency
 from reconciler.checks import declared, dns, domains, mail, people, resets, roles
 from reconciler.compile import Compiled, compile_tenant
@@ -154,7 +154,7 @@ class Estate:
         document = tenant.documents.get(origin.file) or self._documents.get(origin.file)
         if origin.line or document is None:
             return origin._replace(line=origin.line or 1, column=origin.column or 1)
-        line, column = documents.locate(document, origin.path)
+        line, column = spans.locate(document, origin.path)
         return origin._replace(line=line, column=column)
 
     # ------------------------------------------------------------------ agency files

@@ -13,7 +13,7 @@ import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler import documents, past
+from reconciler import past, spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,9 +52,9 @@ class Lines(NamedTuple):
 
 def lines_of(document: Document, path: tuple[str | int, ...]) -> Lines:
     """The lines of what a path of keys leads to, without comments and empty lines that follow it."""
-    first, _ = documents.locate(document, path)
-    at = documents.positions(document.raw).items()
-    behind = (line for other, (line, _) in at if line > first and other[: len(path)] != path)
+    first, _ = spans.locate(document, path)
+    at = spans.spans(document.raw).items()
+    behind = (span.place[0] for other, span in at if span.place[0] > first and other[: len(path)] != path)
     text = document.raw.decode().splitlines()
     last = min(behind, default=len(text) + 1) - 1
     while last > first and text[last - 1].strip()[:1] in {"", "#"}:

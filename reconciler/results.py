@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reconciler.changes import Change, Plan, TenantPlan
+    from reconciler.changes import Change, Drift, Plan, TenantPlan
     from reconciler.effects import Proof
     from reconciler.findings import Finding
 
@@ -60,6 +60,45 @@ class Rollback(NamedTuple):
     since: tuple[Mapping[str, Any], ...]
     accepted: tuple[Mapping[str, Any], ...]
     plan: Plan
+
+
+class Imported(NamedTuple):
+    """A drift that was written into files, or (with `why`) left as it is. `whom` it affects: who answers for it."""
+
+    tenant: str
+    drift: Drift
+    whom: str
+    files: tuple[str, ...] = ()
+    why: str = ""
+
+
+class Import(NamedTuple):
+    """What an import of drift comes to. `seen` is the plan that told the drift, `plan` that of the commit.
+
+    Where nothing was written there is no branch (empty), no commit and no second plan.
+    """
+
+    seen: Plan
+    branch: str
+    commit: str
+    written: tuple[Imported, ...]
+    left: tuple[Imported, ...]
+    plan: Plan | None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that were written."""
+        return tuple(sorted({file for item in self.written for file in item.files}))
+
+    @property
+    def stopping(self) -> tuple[Finding, ...]:
+        """Bad input, for which tenants were not compared."""
+        return _bad_input(self.seen)
+
+
+def _bad_input(found: Plan) -> tuple[Finding, ...]:
+    every = (*found.findings, *(finding for tenant in found.tenants for finding in tenant.findings))
+    return tuple(finding for finding in every if finding.severity == "error" and finding.is_input)
 
 
 class Handed(NamedTuple):

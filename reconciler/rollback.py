@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
-from contextlib import contextmanager
 from datetime import date, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler import journal
+from reconciler import branching
 from reconciler.agency import FILE
 from reconciler.errors import ReconcilerError
 from reconciler.findings import OF_THE_AGENCY
@@ -24,6 +21,7 @@ from reconciler.runs import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from reconciler.changes import Plan, TenantPlan
     from reconciler.findings import Finding
@@ -41,18 +39,17 @@ def make(session: Session, target: str, branch: str, plan: Callable[[str], Plan]
     named = [run for run in done if run["run"] == target]
     commits = _of_run(repository, named) if named else [repository.commit(target)]
     undone = [change for run in done for change in _changes(run) if run in named or _from(change, commits)]
-    if repository.refs(f"refs/heads/{branch}"):
-        raise ReconcilerError(f"there is a branch {branch} already; name another one with --branch")
-    with _worktree(repository) as folder:
+    branching.free(repository, branch)
+    with branching.worktree(repository, "HEAD") as folder:
         _revert(repository, folder, commits)
         _kept(folder, commits)
-        made = _head(repository, folder)
+        made = branching.head(repository, folder)
         accepted = _acceptances(plan(made))
         if accepted:
             _write(repository, folder, accepted)
-            made = _head(repository, folder)
+            made = branching.head(repository, folder)
         planned = plan(made)
-    repository.git("branch", "--no-track", branch, made)
+    branching.make(repository, branch, made)
     return Rollback(target, branch, made, tuple(commits), tuple(undone), tuple(_since(done, undone)), accepted, planned)
 
 
@@ -114,21 +111,8 @@ def _since(done: Sequence[Data], undone: Sequence[Data]) -> Iterator[Data]:
 # ---------------------------------------------------------------------- the commit
 
 
-@contextmanager
-def _worktree(repository: Repository) -> Iterator[Path]:
-    """The estate's folder in a work tree of its own, at HEAD."""
-    inside = repository.prefix
-    with tempfile.TemporaryDirectory(prefix="reconciler-") as folder:
-        tree = Path(folder, "tree")
-        repository.git("worktree", "add", "--quiet", "--detach", str(tree), "HEAD")
-        try:
-            yield tree / inside
-        finally:
-            repository.git("worktree", "remove", "--force", str(tree))
-
-
 def _revert(repository: Repository, folder: Path, commits: Sequence[str]) -> None:
-    identity = _identity(repository)
+    identity = branching.identity(repository)
     for commit in commits:
         merge = (
             ["--mainline", "1"] if repository.attempt("rev-parse", "--verify", "--quiet", f"{commit}^2").stdout else []
@@ -153,16 +137,6 @@ def _kept(folder: Path, commits: Sequence[str]) -> None:
 def _reverted_already(repository: Repository, folder: Path, code: int) -> bool:
     """Whether a revert ended for there was nothing left to do: a plain one stands there that was refused."""
     return code == 1 and not repository.git("-C", str(folder), "status", "--porcelain")
-
-
-def _head(repository: Repository, folder: Path) -> str:
-    return repository.git("-C", str(folder), "rev-parse", "HEAD").decode().strip()
-
-
-def _identity(repository: Repository) -> tuple[str, ...]:
-    """Options that name whoever does it, where Git knows nobody."""
-    name, _, address = journal.identity(repository).partition(" <")
-    return ("-c", f"user.name={name}", "-c", f"user.email={address.removesuffix('>')}")
 
 
 # ---------------------------------------------------------------------- what it needs to be let through
@@ -195,9 +169,7 @@ def _write(repository: Repository, folder: Path, accepted: Sequence[Data]) -> No
     for path, items in by_file.items():
         text = path.read_text(encoding="utf-8") if path.exists() else f"tenant: {items[0]['tenant']}\n"
         path.write_text(_with(text, [item["entry"] for item in items]), encoding="utf-8")
-        repository.git("-C", str(folder), "add", str(path))
-    message = "Accept what the rollback takes away"
-    repository.git(*_identity(repository), "-C", str(folder), "commit", "--quiet", "--no-verify", "--message", message)
+    branching.commit(repository, folder, "Accept what the rollback takes away")
 
 
 def _with(text: str, entries: Sequence[Mapping[str, Any]]) -> str:

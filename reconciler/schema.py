@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import faults, forms
-from reconciler.documents import MAX_FINDINGS, Document, bounded, locate
+from reconciler.documents import MAX_FINDINGS, Document, bounded
 from reconciler.findings import Finding, Origin
+from reconciler.spans import locate
 from reconciler.verdicts import Keys, Problem, Verdict, explained
 
 if TYPE_CHECKING:

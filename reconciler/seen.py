@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from reconciler import journal
-from reconciler.errors import LedgerError
+from reconciler.errors import LedgerError, RemoteError
 from reconciler.identities import OTHER_SYSTEM
 from reconciler.review import plain
 from reconciler.swap import Commit, Refs
@@ -24,13 +25,11 @@ def record(repository: Repository, remote: str | None, found: Plan) -> Plan:
     """The plan with the time each drift was first seen at, which is kept. Raises LedgerError."""
     refs = Refs(repository, remote, base=_BASE)
     refs.fetch([_NAME])
-    tip = repository.refs(f"{_BASE}{_NAME}").get(f"{_BASE}{_NAME}")
-    names = {tenant.tenant: f"{tip}:{tenant.tenant}.json" for tenant in found.tenants}
-    known = repository.objects(list(names.values())) if tip is not None else {}
-    tenants = tuple(_marked(tenant, _read(known.get(names[tenant.tenant])), found.read_at) for tenant in found.tenants)
+    tip, known = _known(repository, found)
+    tenants = tuple(_marked(tenant, _read(known.get(tenant.tenant)), found.read_at) for tenant in found.tenants)
     files: dict[str, bytes | None] = {}
     for tenant in tenants:
-        content, before = _content(tenant), known.get(names[tenant.tenant])
+        content, before = _content(tenant), known.get(tenant.tenant)
         if _is_whole(tenant) and content != before:
             files[f"{tenant.tenant}.json"] = content
     if files:
@@ -39,6 +38,26 @@ def record(repository: Repository, remote: str | None, found: Plan) -> Plan:
         for error in refused.values():
             raise LedgerError(f"when drift was first seen is not noted: {error}")
     return found._replace(tenants=tenants)
+
+
+def told(repository: Repository, remote: str | None, found: Plan) -> Plan:
+    """The plan with the time each drift was first seen at, where that was recorded. Raises LedgerError.
+
+    Where the remote does not answer, what this clone knows has to do.
+    """
+    with suppress(RemoteError):
+        Refs(repository, remote, base=_BASE).fetch([_NAME])
+    _, known = _known(repository, found)
+    tenants = (_marked(tenant, _read(known.get(tenant.tenant)), None) for tenant in found.tenants)
+    return found._replace(tenants=tuple(tenants))
+
+
+def _known(repository: Repository, found: Plan) -> tuple[str | None, dict[str, bytes]]:
+    """(the commit that was recorded last, {tenant: its file there})."""
+    tip = repository.refs(f"{_BASE}{_NAME}").get(f"{_BASE}{_NAME}")
+    names = {f"{tip}:{tenant.tenant}.json": tenant.tenant for tenant in found.tenants}
+    files = repository.objects(list(names)) if tip is not None else {}
+    return tip, {names[name]: content for name, content in files.items()}
 
 
 def _read(content: bytes | None) -> Mapping[str, str]:
@@ -56,8 +75,8 @@ def _is_whole(tenant: TenantPlan) -> bool:
     return not tenant.unread and not any(found.code == OTHER_SYSTEM.code for found in tenant.findings)
 
 
-def _marked(tenant: TenantPlan, known: Mapping[str, str], now: str) -> TenantPlan:
-    """A value that was not seen before is seen now for the first time."""
+def _marked(tenant: TenantPlan, known: Mapping[str, str], now: str | None) -> TenantPlan:
+    """A value that was not seen before is seen now for the first time, or nobody knows since when."""
     return tenant._replace(drift=tuple(d._replace(first_seen=known.get(_key(d), now)) for d in tenant.drift))
 
 

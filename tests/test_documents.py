@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler import documents, schema
+from reconciler import documents, schema, spans
 from reconciler.errors import InputError
 
 SAMPLE = b"""\
@@ -263,13 +263,13 @@ def test_nothing_of_pyyaml_that_makes_objects_is_used():
 )
 def test_a_path_leads_to_its_line(path, place):
     """A key is found where it begins, a list's item too, and what is not there at its nearest parent."""
-    assert documents.locate(documents.parse("f.yaml", SAMPLE), path) == place
+    assert spans.locate(documents.parse("f.yaml", SAMPLE), path) == place
 
 
 def test_columns_count_characters():
     """Letters beyond ASCII, and beyond 16 bits, are one column each."""
     document = documents.parse("f.yaml", "é: {ü🎉: a, b: c}\n".encode())
-    assert documents.locate(document, ("é", "b")) == (1, 12)
+    assert spans.locate(document, ("é", "b")) == (1, 12)
 
 
 def test_shipped_folders_are_the_checkouts_here():
@@ -301,7 +301,7 @@ def test_any_heap_of_yaml_gives_data_or_findings(raw):
     if document is not None:
         lines = raw.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n")
         for path in paths(document.data, ()):
-            line, column = documents.locate(document, path)
+            line, column = spans.locate(document, path)
             assert 1 <= line <= len(lines)
             assert 1 <= column <= len(lines[line - 1]) + 1
             assert (line, column) != (1, 1) or path == (next(iter(document.data)),)

@@ -25,7 +25,7 @@ SHELL = (
     {"output"},
     {"ci"},
     {"conforming", "engine", "handing", "inquiries", "rulebook", "validation"},
-    {"rollback"},
+    {"importing", "rollback"},
     {"rollout"},
     {"last_change"},
     {"asked", "drafts", "known", "lookup", "past", "quoting", "reviewers", "widened", "reach", "removed"},
@@ -35,10 +35,12 @@ SHELL = (
     {"trust"},
     {"estate", "request", "runner", "spread", "starter"},
     {"proving", "seen"},
+    {"branching"},
     {"journal", "offline", "tenant_files"},
     {"following", "hearsay", "probing", "swap"},
     {"signing", "tables"},
-    {"schema", "templates", "ledger", "providers", "forges", "suffixes", "witnesses"},
+    {"edits", "schema", "templates", "ledger", "providers", "forges", "suffixes", "witnesses"},
+    {"spans"},
     {"compact", "documents", "entries", "facts", "history", "holders"},
     {"fetching", "reviewed", "tree"},
 )
@@ -48,8 +50,9 @@ CORE = (
     {"comparing", "permit"},
     {"dues", "renames", "stale"},
     {"believed", "claims", "holding", "identities", "pausing", "waves"},
-    {"apply", "checks", "questions", "reports"},
-    {"review"},
+    {"apply", "checks", "imports", "questions", "reports"},
+    {"record_edits"},
+    {"editing", "review"},
     {"compile", "diff", "looking", "order", "tracing"},
     {"consents"},
     {"absent", "codeowners", "resets"},
@@ -104,7 +107,7 @@ HOMES = {
     "requests": {"forges"},
     "rich": {"output"},
     "urllib3": {"forges", "providers"},
-    "yaml": {"documents"},
+    "yaml": {"documents", "spans"},
 }
 
 MAX_FUNCTION = 40  # lines, docstring not counted

@@ -63,7 +63,7 @@ def _tenant(found: TenantPlan, whole: Plan) -> Data:
         "later": [{"address": str(w.address), "action": w.action, "when": w.when, "why": w.why} for w in found.later],
         "adopted": _addresses(found.steps, "adopt"),
         "forgotten": _addresses(found.steps, "forget"),
-        "drift": [_drift(d) for d in found.drift],
+        "drift": [drifted(d) for d in found.drift],
         "complete": not found.unread,
         "unmanaged": {
             "listed": [{"address": str(address), "risk": risk} for address, risk in found.unmanaged.listed],
@@ -130,7 +130,8 @@ def said(base: Entry | None, entry: Entry | None) -> Data:
     return {name: {"from": plain(base.said.get(name)), "to": plain(entry.said.get(name))} for name in names}
 
 
-def _drift(found: Drift) -> Data:
+def drifted(found: Drift) -> Data:
+    """One value that was changed outside Git."""
     return {
         "address": str(found.address),
         "field": found.field,
