@@ -77,7 +77,7 @@ def _drafted(session: Session, found: Plan, name: str, addresses: Sequence[str])
     draft = _Draft(session, session.estate.parsed([name])[name], f"found live on {found.as_of}, changed outside Git")
     for drift in imports.together([d for d in planned.drift if not addresses or str(d.address) in addresses]):
         free = [d for d in drift if addresses or d.accepted is None]
-        draft.left += [draft.item(d, why=_ACCEPTED) for d in drift if d not in free]
+        draft.left += [draft.item(d, _ACCEPTED) for d in drift if d not in free]
         if free:
             draft.write(free)
     return draft
@@ -96,23 +96,25 @@ class _Draft:
 
     def write(self, drift: Sequence[Drift]) -> None:
         """Write some drift of one thing, all of it or nothing; notes which."""
+        noted = [self.item(found) for found in drift]
         said = imports.edits(drift, Where(self._tenant.files, self.compiled.state, self._reason))
         try:
             why = said if isinstance(said, str) else self._try(said, drift)
         except InputError as error:
             why = _told(error.findings[0])
         files = () if isinstance(said, str) else tuple(sorted({edit.file for edit in said}))
-        items = [self.item(found, files=() if why else files, why=why) for found in drift]
-        (self.left if why else self.written).extend(items)
+        (self.left if why else self.written).extend(
+            item._replace(files=() if why else files, why=why) for item in noted
+        )
 
-    def item(self, drift: Drift, *, files: tuple[str, ...] = (), why: str = "") -> Imported:
+    def item(self, drift: Drift, why: str = "") -> Imported:
         """A drift, and whom it affects: the owner of the thing, else of its domain."""
         thing = self.compiled.state.get(drift.address)
         said = self._tenant.files.domains.get(thing.domain, {}) if thing is not None else {}
         owner = "" if thing is None else thing.attributes.get("owner") or said.get("owner", "")
         name = self._people.persons.get(owner, {}).get("name")
         whom = f"{name} ({owner})" if name else owner
-        return Imported(self._tenant.files.tenant, drift, whom, files, why)
+        return Imported(self._tenant.files.tenant, drift, whom, why=why)
 
     def _try(self, said: Sequence[Edit], drift: Sequence[Drift]) -> str:
         """Make the edits, or say why they are none. Raises InputError where the result is no strict YAML."""

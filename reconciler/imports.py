@@ -29,6 +29,7 @@ _GONE = "what it held is gone too: take it out of the files by hand, or have an 
 _LOGIN = "whose login it is, and who shares it, is for a person to say: move it between `mailboxes` and `shared`"
 _MEMBERS = "only what stands under `shared` has members"
 _COPY = "mail leaves by it: write it under `forwards`, with owner, reason, approver and end date"
+_KEPT = "no file says of a mailbox that it keeps nothing and sends nothing on; have it put back"
 _TEMPLATE = "the template gives it; name another template, or have it put back"
 _TOGETHER = {"members": "login", "keep_copy": "copies_to", "ttl": "values"}  # parts of one line of a file
 
@@ -81,9 +82,9 @@ def _members(live: Mapping[str, str], git: Resource, where: Where) -> Answer:
 def _forward(live: Mapping[str, Value], git: Resource, where: Where) -> Answer:
     file, written = where.boxes(git.domain), where.files.domains[git.domain].get("forwards", {})
     name = next((text for text in written if canonical.address(text, git.domain) == git.address.name), None)
-    if name is None:
-        return _COPY
     copies = live.get("copies_to", git.get("copies_to"))
+    if name is None:
+        return _COPY if copies else _KEPT
     if not copies:
         return [Edit(file, ("forwards", name))]
     keeps = [Edit(file, ("forwards", name, "keep_copy"), live["keep_copy"])] if "keep_copy" in live else []

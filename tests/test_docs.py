@@ -320,6 +320,7 @@ def answers(tmp_path_factory):
         estate.run(*command, "--format", "json").json
         for command in (["drift"], ["log"], ["history", "northwind"], ["trace", "info@northwind.example"], *QUESTIONS)
     ]
+    said.append(estate.run("import", "--drift", "--format", "json").json | {"plan": {}})
     estate.write({"tenants/contoso/tenant.yaml": "tenant: contoso\nname: Contoso\n"})
     said.append(estate.run("rollback", "--format", "json", estate.head).json | {"plan": {}})
     said.append(call("explain", "RT001", "--format", "json").json)

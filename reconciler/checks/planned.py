@@ -23,7 +23,8 @@ DRIFT = Rule(
     "PL201",
     "warning",
     "Changed outside Git",
-    "Write the live value into the YAML, or put Git's back: `reconciler apply --enforce ADDRESS`.",
+    "Write the live value into the YAML: `reconciler import --drift`, or put Git's back: "
+    "`reconciler apply --enforce ADDRESS`.",
     why="Somebody changed a server past every review, an intruder perhaps; what Git says is not what clients have.",
 )
 OCCUPIED = Rule(

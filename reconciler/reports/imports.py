@@ -33,25 +33,19 @@ def message(found: Import) -> str:
             some = list(same)
             whom = f", of {_quiet(some[0].whom)}" if some[0].whom else ""
             lines += [f"- {address.kind} {_quiet(address.name)} ({_quiet(address.provider)}){whom}"]
-            lines += [f"  {_quiet(_moved(item.drift))}; {_since(item.drift)}" for item in some]
+            lines += [f"  {_quiet(_moved(item.drift))}" for item in some]
         lines.append("")
     return "\n".join([*lines, "Live is so already: applying this moves the ledger alone.", ""])
 
 
 def _moved(drift: Drift) -> str:
-    return f"{drift.field}: Git said {_cut(_value(drift, drift.git))}, live is {_cut(_value(drift, drift.live))}"
-
-
-def _value(drift: Drift, value: Any) -> str:
-    return visible(shown(drift.field, value))
+    git, live = (_cut(visible(shown(drift.field, value))) for value in (drift.git, drift.live))
+    since = f"; first seen {drift.first_seen}" if drift.first_seen else ""
+    return f"{drift.field}: Git said {git}, live is {live}{since}"
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text)} characters)"
-
-
-def _since(drift: Drift) -> str:
-    return f"first seen {drift.first_seen}" if drift.first_seen else "since when is not recorded"
 
 
 def _quiet(text: str) -> str:
@@ -104,7 +98,7 @@ def _lines(item: Imported) -> Iterator[Line]:
     whom = f", of {visible(item.whom)}" if item.whom else ""
     what = "left" if item.why else "written"
     yield ((f"  {what}: {visible(str(item.drift.address))}{whom}", "yellow" if item.why else ""),)
-    yield ((f"      {visible(_moved(item.drift))}; {_since(item.drift)}", ""),)
+    yield ((f"      {_moved(item.drift)}", ""),)
     yield from (((f"      in {visible(file)}", "dim"),) for file in item.files)
     if item.why:
         yield ((f"      why: {visible(item.why)}", "yellow"),)
@@ -119,4 +113,5 @@ def _end(found: Import) -> Iterator[Line]:
     yield from findings([*found.plan.findings, *refusing])
     what = f"{counted(len(found.written), 'value')} in {counted(len(found.files), 'file')}"
     yield ((f"Commit {found.commit[:12]} on the branch {visible(found.branch)}: {what}{left}.", "bold"),)
-    yield ((f"Next: look at it (git show {visible(found.branch)}), have it reviewed, merge it, apply.", ""),)
+    first = "solve on it what refuses it" if refusing else f"look at it (git show {visible(found.branch)})"
+    yield ((f"Next: {first}, have it reviewed, merge it, apply.", ""),)
