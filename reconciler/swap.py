@@ -85,6 +85,8 @@ class Refs:
             refused |= self._move(made, here, together=together)
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
+        except OSError as error:  # what Git reads is written to a file
+            raise LedgerError(f"the ledger was not written: {error.strerror}") from None
         arrived = {tenant: tip for tenant, tip in made.items() if tenant not in refused}
         if joined := [f"delete {OFFLINE}{c.tenant} {c.joins}\n" for c in commits if c.joins and c.tenant in arrived]:
             self._repository.attempt("update-ref", "--stdin", stdin="".join(joined))
