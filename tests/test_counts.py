@@ -58,8 +58,8 @@ class Seen:
 
 
 VERBS = {
-    "cat-file", "config", "fast-import", "fetch", "for-each-ref", "log", "ls-files", "ls-tree", "push", "rev-parse",
-    "status", "update-ref", "var",
+    "cat-file", "config", "fast-import", "fetch", "for-each-ref", "log", "ls-files", "ls-tree", "multi-pack-index",
+    "push", "rev-parse", "status", "update-ref", "var",
 }  # fmt: skip
 _watching: list[Seen] = []
 
@@ -125,6 +125,11 @@ def test_an_apply_starts_as_few(many, monkeypatch):
     chunks = -(-TENANTS // 40)
     assert max(seen.git[verb] for verb in ("fast-import", "update-ref")) <= 2 * chunks
     assert len(seen.processes) <= 16 + 6 * chunks
+
+
+def test_what_an_apply_leaves_has_one_index(many):
+    """Each chunk leaves two packs; afterwards no Git process has to open them one by one."""
+    assert (many.root / ".git" / "objects" / "pack" / "multi-pack-index").is_file()
 
 
 def test_the_number_of_processes_does_not_depend_on_the_size(many, monkeypatch, tmp_path):
