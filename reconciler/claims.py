@@ -48,8 +48,10 @@ class Settled(NamedTuple):
     unclear: frozenset[Address] = frozenset()
     findings: tuple[Finding, ...] = ()
 
-    def over(self, base: Mapping[Address, Entry]) -> dict[Address, Entry]:
+    def over(self, base: Mapping[Address, Entry]) -> Mapping[Address, Entry]:
         """The ledger's lines with what was found put in their place."""
+        if not self.entries:
+            return base
         return {address: entry for address, entry in {**base, **self.entries}.items() if entry is not None}
 
     def beside(self, steps: Iterable[Step]) -> tuple[Step, ...]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler import canonical, cutover
-from reconciler.changes import Change, Facts, Step, Unread, Waiting
+from reconciler.changes import Change, Drift, Facts, Step, Unread, Waiting
 from reconciler.checks.dns import holder
-from reconciler.diff import resolve
+from reconciler.diff import resolve, still
 from reconciler.dues import accepted, as_applied, divided
 from reconciler.errors import ProviderError
 from reconciler.kinds import kinds
@@ -35,7 +35,7 @@ class Draft:
     due: list[Change] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     later: list[Waiting] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
+    drift: list[Drift] = field(default_factory=list)
     unmanaged: list[Resource] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
@@ -100,15 +100,18 @@ class _Comparing:
 
     def compare(self, address: Address, domain: str) -> None:
         """Compare one thing; what a day or a policy brings about goes to what is due."""
-        old = self._draft.was.get(address)
+        kind, old = kinds()[address.kind], self._draft.was.get(address)
         git, entry, live = self._git(address), self._base.get(old or address), self._live(address, old)
         ended = self._compiled.ended.get(address)
         why = (ended.why if ended else self._compiled.rules.leaving.get(domain)) if entry else None
+        staged = domain in self._reached and address.kind == "record" and not why
+        plain = not (why or staged or old or address in self._compiled.absent)  # the three states alone have a say
+        if plain and still(kind, git, resolve(git, self._lookup), live, entry):
+            return
         context = self._context(address, domain, live)
         said = as_applied(git, entry, address, self._compiled.tenant, ended) if why and entry else git
-        if domain in self._reached and address.kind == "record" and not why:
+        if staged:
             said, git, why = self._in_stages(address, domain, git, entry)
-        kind = kinds()[address.kind]
         outcome = compare_apart(kind, address, said, resolve(said, self._lookup), live, entry, context)
         enforced = bool(outcome.drift) and self._enforced(address, domain)
         if why or enforced:
@@ -202,7 +205,7 @@ def _source_unread(git: Resource | None, read: set[tuple[str, str]]) -> bool:
 
 
 def _collect(outcome: Outcome, tenant: str, draft: Draft) -> None:
-    draft.outcomes.append(outcome)
+    draft.drift += outcome.drift
     draft.findings += outcome.findings
     if outcome.change is not None:
         due = outcome.change.reason == "retention"

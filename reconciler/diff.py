@@ -66,7 +66,7 @@ def compare(
     base: Entry | None, context: Context,
 ) -> Outcome:  # fmt: skip
     """One thing in three states. `git` is as declared, `value` the same with its references resolved."""
-    if git and value and live and base and _still(kind, git, value, live, base):
+    if still(kind, git, value, live, base):
         return Outcome()
     # Where a whole set must not exist, none of its values is a neighbour's.
     live, neighbours = (live, None) if context.absent else project(kind, address.name, git, live, base)
@@ -77,13 +77,16 @@ def compare(
     return outcome._replace(unmanaged=outcome.unmanaged or neighbours)
 
 
-def _still(kind: Kind, git: Resource, value: Resource, live: Resource, base: Entry) -> bool:
+def still(kind: Kind, git: Resource | None, value: Resource | None, live: Resource | None, base: Entry | None) -> bool:
     """Whether nothing moved anywhere: nearly everything, nearly always, so it is asked first and cheaply."""
+    if git is None or value is None or live is None or base is None:
+        return False
     if git.attributes != base.said or git.keep != base.keep or base.retired or base.absent:
         return False
+    said, there = value.attributes, live.attributes
     for row in kind.compared:
-        wanted = base.seen.get(row.name, MISSING) if row.computed else value.get(row.name)
-        if wanted is not MISSING and wanted != live.get(row.name):
+        wanted = (base.seen if row.computed else said).get(row.name, MISSING)
+        if wanted is not MISSING and wanted != there.get(row.name, MISSING):
             return False
     return True
 

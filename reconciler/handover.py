@@ -60,7 +60,7 @@ class Moved:
     def lines(self) -> dict[str, frozenset[Address]]:
         """{tenant: the addresses whose lines go there}."""
         found: dict[str, set[Address]] = {}
-        for address, entry in self._ledger.entries.items():
+        for address, entry in self._ledger.entries.items() if self.declared else ():
             holder = self._holders.get(entry.domain, self._tenant)
             if holder != self._tenant:
                 found.setdefault(holder, set()).add(address)

@@ -93,7 +93,7 @@ def plan_tenant(
     read = _whole(compiled.tenant, base, there, read, facts, draft)
     compare_all(compiled, base, there, read, facts, draft)
     _let_go(base, wanted, facts, draft)
-    drift = tuple(drift for outcome in draft.outcomes for drift in outcome.drift)
+    drift = tuple(draft.drift)
     whole = [(provider, scope) for provider, scope in asked if (provider, scope.domain) in read]
     compared = Compared(
         compiled.state, base, there, draft.changes, draft.unmanaged, drift, whole, compiled.rules.retiring,

@@ -69,10 +69,10 @@ def renames(state: State, base: Mapping[Address, Entry], there: State, read: Abs
     was: dict[Address, Address] = {}
     stuck: set[Address] = set()
     findings: list[Finding] = []
-    left = _left(state, base)
-    for address, resource in state.items():
-        said = _said(resource)
-        old = left.get(address, said) if said not in base else said
+    said = {address: name for address, resource in state.items() if (name := _said(resource)) is not None}
+    left = _left(state, base, said)
+    for address, resource in state.items() if said or left else ():
+        old = left.get(address, said.get(address)) if said.get(address) not in base else said[address]
         if old is None or (address.provider, resource.domain) not in read:
             continue
         why = _hindrance(address, old, state, base, there)
@@ -93,14 +93,14 @@ def _said(resource: Resource) -> Address | None:
     return None if name is None else resource.address._replace(name=name)
 
 
-def _left(state: State, base: Mapping[Address, Entry]) -> dict[Address, Address]:
+def _left(state: State, base: Mapping[Address, Entry], said: Mapping[Address, Address]) -> dict[Address, Address]:
     """{a name that Git declares and the ledger has no more: the mailbox that took its mail}."""
     names = [(address, line.said["renamed_from"]) for address, line in base.items() if "renamed_from" in line.said]
     found = {address._replace(name=name): address for address, name in names}
     return {
         name: address
         for name, address in found.items()
-        if name in state and name not in base and not (address in state and _said(state[address]) == name)
+        if name in state and name not in base and said.get(address) != name
     }
 
 

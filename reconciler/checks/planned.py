@@ -201,11 +201,13 @@ def _caution(change: Change, key: str, facts: Facts, said: set[tuple[str, str]])
 
 def _moved(compared: Compared) -> Iterator[Finding]:
     homes = {
-        (address.kind, address.name): address for address, entry in compared.base.items() if entry.keep is not None
+        (address.kind, address.name): address
+        for address, entry in compared.base.items()
+        if entry.keep is not None and address not in compared.state
     }
-    for address, resource in compared.state.items():
+    for address, resource in compared.state.items() if homes else ():
         old = homes.get((address.kind, address.name))
-        if old is not None and old not in compared.state and old.provider != address.provider:
+        if old is not None and old.provider != address.provider:
             what = f"It lies at `{old.provider}`, Git says `{address.provider}`."
             yield MIGRATION.at(str(address), what, resource.origin or Origin(""))
 
@@ -215,8 +217,9 @@ def _another_person(compared: Compared) -> Iterator[Finding]:
     for address, resource in compared.state.items():
         old = compared.was.get(address, address)
         base = compared.base.get(old)
-        owner = None if base is None or not base.retired or old not in compared.there else base.said.get("owner")
-        ended = compared.ended.get(address)
-        if base is not None and owner not in {None, resource.get("owner"), ended and ended.owner}:
+        if base is None or not base.retired or old not in compared.there:
+            continue
+        owner, ended = base.said.get("owner"), compared.ended.get(address)
+        if owner not in {None, resource.get("owner"), ended and ended.owner}:
             what = f"It is kept for {owner} until {base.retired} or later, and would go to {resource.get('owner')}."
             yield ANOTHER_PERSON.at(str(address), what, resource.origin or Origin(""))
