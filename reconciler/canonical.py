@@ -40,6 +40,7 @@ def domain(text: str) -> str:
         return lowered
 
 
+@lru_cache(maxsize=8192)  # one address is asked for by Git's side, by each row of live, and by whoever points to it
 def address(text: str, default_domain: str = "") -> str:
     """`jane`, `Jane@Bücher.example` or `@a.example` (a catch-all) as a full canonical address."""
     local, at, host = text.rpartition("@")
@@ -129,6 +130,7 @@ def server(text: str) -> tuple[str, int]:
     return (match[1] or domain(match[2])), port
 
 
+@lru_cache(maxsize=1024)
 def size(text: str) -> int | str:
     """`10 GiB` as bytes; `unlimited` stays. Raises ValueError."""
     if text == UNLIMITED:

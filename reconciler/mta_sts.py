@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def policy(mode: str, hosts: Sequence[str]) -> str:
     return "".join(f"{line}\r\n" for line in [*lines, "max_age: 604800"])
 
 
-def policy_id(mode: str, hosts: Sequence[str]) -> str:
+@lru_cache(maxsize=1024)  # a template asks for each of its domains, and servers are few
+def policy_id(mode: str, hosts: tuple[str, ...]) -> str:
     """The id that goes with the policy: it changes exactly when the policy text does (RFC 8461 section 3.1)."""
     return hashlib.sha256(policy(mode, hosts).encode()).hexdigest()[:32]
 
@@ -50,7 +52,7 @@ def _quoted(key: str, values: Sequence[str]) -> str:
 def policies(servers: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, Sequence[str]]]:
     """{id: (mode, MX values)} of the policies that the estate's servers can have."""
     lists: list[Sequence[str]] = [server.get("mx", ()) for server in servers.values()]
-    return {policy_id(mode, hosts): (mode, hosts) for mode in ("testing", "enforce") for hosts in lists}
+    return {policy_id(mode, tuple(hosts)): (mode, hosts) for mode in ("testing", "enforce") for hosts in lists}
 
 
 def enforcing(servers: Mapping[str, Mapping[str, Any]]) -> dict[str, Sequence[str]]:

@@ -57,7 +57,7 @@ class Template:
         """The template's records, DKIM keys and role addresses for one domain. Raises TemplateError."""
         values = self._parameters(parameters, facts)
         names = {**values, "domain": facts["domain"], "server": facts["server"]}
-        names["mta_sts_id"] = mta_sts.policy_id(str(values.get("mta_sts", "off")), facts["server"].get("mx", ()))
+        names["mta_sts_id"] = mta_sts.policy_id(str(values.get("mta_sts", "off")), tuple(facts["server"].get("mx", ())))
         records = tuple(
             self._record(record, names, facts) for record in self.data.get("records", ()) if _holds(record, values)
         )

@@ -118,7 +118,8 @@ def _without_the_gone(site: Site, address: str, said: dict[str, Any]) -> dict[st
     if gone and len(gone) < len(said["members"]):
         site.end(KIND.name, address, Ended("offboarding", members=frozenset(gone)))
         said["members"] = {member: right for member, right in said["members"].items() if member not in gone}
-    return {**said, "owner": site.owner(said["owner"], KIND.name, address)}
+    said["owner"] = site.owner(said["owner"], KIND.name, address)
+    return said
 
 
 def _forwards(site: Site) -> dict[str, str]:

@@ -7,6 +7,7 @@ table; `Rows` then says which resources one domain's rows are. Nothing here writ
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import canonical
@@ -177,7 +178,7 @@ def read(
         if table in absent:
             continue
         for values in session.select(_query(table, row), domains, locked=locked):
-            rows = found.get(canonical.domain(_text(values[0])))
+            rows = found.get(_home(values[0]))
             if rows is not None:  # a collation may find more than was asked for
                 rows[table].append(row._make(values))
     return {domain: _understood(domain, rows, how) for domain, rows in found.items()}
@@ -189,9 +190,10 @@ def identity_of(session: Session) -> str | None:
     return rows[0][0] if rows else None
 
 
-def _text(value: Any) -> str:
+@lru_cache(maxsize=1024)  # rows come domain by domain
+def _home(value: Any) -> str:
     """The domain a row was found by; of a binary column, bytes, which `_check` refuses afterwards."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return canonical.domain(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
 
 
 def _query(table: str, row: Any) -> str:
@@ -213,23 +215,24 @@ def _understood(domain: str, tables: Mapping[str, list[Any]], how: How) -> Rows 
 
 def _check(table: str, rows: Sequence[Any]) -> None:
     """Raises TypeError and ValueError for a value of another type than its column's, which SQLite lets pass."""
-    for row in rows:
-        for column, value in zip(row._fields, row, strict=True):
-            if column in NUMBERS:
-                if not isinstance(value, int):
-                    raise TypeError(f"{table}.{column} is no whole number")
-            elif isinstance(value, str):
-                if not value.isascii():
-                    _check_text(f"{table}.{column}", value)
-            elif value is not None or column != "name":
-                raise TypeError(f"{table}.{column} is no text")
+    columns = zip(*rows, strict=True)  # few columns of many rows
+    for column, values in zip(rows[0]._fields if rows else (), columns, strict=True):
+        if column in NUMBERS:
+            if not {int, bool}.issuperset(map(type, values)):
+                raise TypeError(f"{table}.{column} is no whole number")
+        elif column == "name":
+            _check_text(table, column, [value for value in values if value is not None])
+        else:
+            _check_text(table, column, values)
 
 
-def _check_text(column: str, value: str) -> None:
+def _check_text(table: str, column: str, values: Sequence[Any]) -> None:
     try:
-        value.encode()
+        "".join(values).encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{column} is no UTF-8 text") from None
+        raise ValueError(f"{table}.{column} is no UTF-8 text") from None
+    except TypeError:
+        raise TypeError(f"{table}.{column} is no text") from None
 
 
 class Rows:
@@ -260,8 +263,8 @@ class Rows:
 
     def taken(self, name: str) -> bool:
         """Whether the alias row on a mailbox's name is an alias of its own."""
-        alias = self.aliases.get(name)
-        return bool(alias and alias.active and self.side(name).name_taken)
+        alias, side = self.aliases.get(name), self.sides.get(name)
+        return bool(alias and alias.active and side and side.name_taken)
 
     def hidden(self, name: str) -> Alias | None:
         """The alias row of a name where it is switched off and no resource shows what it says."""
@@ -272,8 +275,9 @@ class Rows:
         """Rows whose address is in this domain. Of two with one canonical name the one written so counts."""
         keyed: dict[str, Any] = {}
         for row in rows:
-            name = canonical.address(column(row))
-            if canonical.domain_of(name) == self.name and (name not in keyed or name == column(row)):
+            written = column(row)
+            name = canonical.address(written)
+            if name.endswith(f"@{self.name}") and (name not in keyed or name == written):
                 keyed[name] = row
         return keyed
 
