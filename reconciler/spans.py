@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from reconciler.documents import Document
 
@@ -39,18 +39,25 @@ def locate(document: Document, path: Keys) -> tuple[int, int]:
 @lru_cache(maxsize=8)  # what is printed comes file by file
 def spans(raw: bytes) -> dict[Keys, Span]:
     """{path of keys: where it stands} of all that a file says, in the order of the file."""
-    top = yaml.compose(raw, Loader=yaml.CBaseLoader)
-    return dict(_walk(top, (), top))
+    following = yaml.CBaseLoader(raw).get_event
+    _, _, top = following(), following(), following()  # the stream begins, the document begins
+    found: dict[Keys, Span] = {}
+    _place(found, top, following, (), top)
+    return found
 
 
-def _walk(node: Any, path: Keys, named: Any) -> Iterator[tuple[Keys, Span]]:
-    """`named` is the node that people are sent to: a value's key."""
-    mark, block = named.start_mark, not isinstance(node, yaml.ScalarNode) and not node.flow_style
+def _place(found: dict[Keys, Span], event: Any, following: Callable[[], Any], path: Keys, named: Any) -> None:
+    """Note where what begins at `event` stands, and its parts; `named` is where people are sent to: a value's key."""
+    mark, start, last = named.start_mark, event.start_mark.index, event
+    block = type(event) is not yaml.ScalarEvent and not event.flow_style
     place = (mark.line + 1, mark.column + 1) if path else (1, 1)
-    yield path, Span(place, mark.index, node.start_mark.index, node.end_mark.index, block)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            yield from _walk(value, (*path, key.value), key)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _walk(item, (*path, index), item)
+    found[path] = Span(place, mark.index, start, start, block)  # its end is known after its parts
+    if type(event) is yaml.MappingStartEvent:
+        while type(last := following()) is not yaml.MappingEndEvent:
+            _place(found, following(), following, (*path, last.value), last)
+    elif type(event) is yaml.SequenceStartEvent:
+        index = 0
+        while type(last := following()) is not yaml.SequenceEndEvent:
+            _place(found, last, following, (*path, index), last)
+            index += 1
+    found[path] = found[path]._replace(end=last.end_mark.index)
