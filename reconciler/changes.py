@@ -51,8 +51,11 @@ class Change(NamedTuple):
     def fields(self) -> dict[str, tuple[Value, Value]]:
         """{attribute: (from, to)} of what differs, in the order of the kind's table; None where there is nothing."""
         old, new = (side.attributes if side is not None else {} for side in (self.live, self.aim))
-        pairs = ((row.name, old.get(row.name), new.get(row.name)) for row in self.kind.compared)
-        return {name: (before, after) for name, before, after in pairs if before != after}
+        return {
+            row.name: (before, after)
+            for row in self.kind.compared
+            if (before := old.get(row.name)) != (after := new.get(row.name))
+        }
 
 
 class Drift(NamedTuple):

@@ -157,11 +157,13 @@ def _agreed(planned: Plan) -> bool:
 
 
 def _show_plan(found: Plan, output: Output, request: Request) -> None:
-    from reconciler.reports import data, lines, markdown
+    from reconciler.reports import data, lines
 
     if output.format == "text":
         output.lines(lines.plan(found, verbose=output.verbose))
         return
+    from reconciler.reports import markdown
+
     announce(found.differing)
     if output.format in ANNOTATED:
         said = [*found.findings, *(f for tenant in found.tenants for f in tenant.findings)]

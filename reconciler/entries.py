@@ -140,7 +140,7 @@ def written(entry: Entry) -> dict[str, Any]:
 
 def encoded(values: Mapping[str, Value]) -> dict[str, Any]:
     """Attributes as JSON has them."""
-    return {name: _encode(value) for name, value in values.items()}
+    return {name: _encode(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _encode(value: Value) -> Any:

@@ -60,7 +60,7 @@ class Journal:
 
     def __init__(self, repository: Repository, refs: Refs, run: Run, plans: Sequence[TenantPlan]) -> None:
         self._repository, self._ledgers, self._refs, self._run = repository, Ledgers(repository), refs, run
-        self._began = now()
+        self._began, self._holder = now(), here()
         self._plans = {plan.tenant: plan for plan in plans}
         self._tips = {plan.tenant: plan.tip for plan in plans}
         self._held: set[str] = set()
@@ -123,7 +123,7 @@ class Journal:
         content = {
             "format": INTENT_FORMAT,
             **self._head(plan),
-            "holder": here(),
+            "holder": self._holder,
             "lease": LEASE,
             "unlocked": None,
             "scopes": listed(plan.scopes),

@@ -41,9 +41,9 @@ def was(change: Change) -> str | None:
 
 def plain(value: Value) -> Any:
     """A value as JSON has it."""
-    if isinstance(value, Computed):
-        return {"known": "after apply"}
-    return [plain(item) for item in value] if isinstance(value, tuple) else value
+    if not isinstance(value, tuple):
+        return value
+    return {"known": "after apply"} if isinstance(value, Computed) else [plain(item) for item in value]
 
 
 def sha256(data: Any) -> str:

@@ -130,7 +130,8 @@ def _people(files: Files, agency: Agency) -> Iterator[Finding]:
     known = Known({**wide.get("people", {}), **people}, {**wide.get("teams", {}), **teams}, where)
     for file, document in _documents(files):
         for path, key, value in _mentions(document) if files.tenant_file else ():
-            yield from known.judged(key, value, Origin(file, path))
+            if value not in known.persons:  # nearly all are
+                yield from known.judged(key, value, Origin(file, (*path, key)))
     yield from unknown(f"{files.folder}/tenant.yaml", files.tenant_file, known)
     yield from unusable(f"{files.folder}/tenant.yaml", files.tenant_file)
     yield from unknown(f"{files.folder}/control.yaml", files.control, known)
@@ -145,7 +146,7 @@ _PEOPLE = frozenset({"owner", "approved_by", "held_by", "sponsor", "successor"})
 
 
 def _mentions(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    """(path, key, id) wherever a document names a person or a team."""
+    """(path of what holds it, key, id) wherever a document names a person or a team."""
     todo: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
     while todo:
         path, node = todo.pop()
@@ -153,7 +154,7 @@ def _mentions(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ..
             kind = type(value)
             if kind is str:
                 if key in _PEOPLE:
-                    yield (*path, key), key, value
+                    yield path, key, value
             elif kind is dict or kind is list:
                 todo.append(((*path, key), value))
 
