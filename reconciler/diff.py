@@ -93,13 +93,11 @@ def still(kind: Kind, git: Resource | None, value: Resource | None, live: Resour
 
 def resolve(resource: Resource | None, lookup: Callable[[Computed], Value]) -> Resource | None:
     """The resource with each reference replaced by what it refers to, where that is known."""
-    if resource is None or not any(map(references, resource.attributes.values())):
+    said = {} if resource is None else resource.attributes
+    waiting = [name for name, value in said.items() if type(value) is tuple and references(value)]
+    if resource is None or not waiting:
         return resource
-    found = {
-        name: tuple(lookup(item) if isinstance(item, Computed) else item for item in value)
-        for name, value in resource.attributes.items()
-        if references(value)
-    }
+    found = {name: tuple(lookup(i) if isinstance(i, Computed) else i for i in said[name]) for name in waiting}
     return resource.having(**found)
 
 

@@ -151,6 +151,8 @@ def _end(target: str, stop: Stop | None, among: Table, outside: Callable[[str], 
 
 def _together(ends: Sequence[Verdict], further: Mapping[str, Verdict]) -> Verdict:
     """What several come to: those that end here, and those of names that mail is passed on to."""
+    if ends and not further and ends.count(SOMEBODY) == len(ends):  # as nearly everywhere
+        return Verdict(hops=1, copies=len(ends), read=True)
     parts = [*ends, *further.values()]
     outside = next((end.outside for end in ends if end.outside), "")
     by = "" if outside else next((name for name, one in further.items() if one.outside), "")

@@ -29,7 +29,7 @@ def _refs(resource: Resource) -> Sequence[Ref]:
 
 
 def _members(_name: str, value: Value) -> Value:
-    return {canonical.address(member): right for member, right in sorted(value.items())}
+    return {canonical.address(member): right for member, right in sorted(value.items())} if value else {}
 
 
 def _always(_name: str) -> bool:
@@ -38,7 +38,7 @@ def _always(_name: str) -> bool:
 
 def addresses(_name: str, value: Value) -> Value:
     """A sorted set of canonical addresses, as a tuple."""
-    return tuple(sorted({canonical.address(item) for item in value}))
+    return tuple(sorted({canonical.address(item) for item in value})) if value else ()
 
 
 ORDER = 1
