@@ -7,10 +7,14 @@ three, and 12 record sets (13 values): ten of the template standard/1, with MTA-
 of its own. DKIM keys are ed25519: making one takes 0.04 ms, so that a first apply measures the apply and not the
 generation of RSA keys (some 50 ms each, whoever does it). They are published and do not sign, since opendkim signs
 with RSA keys alone. The repository is packed, as a clone is.
+
+Without a mail side a tenant is one domain with `mail: null` and the same 12 record sets, the DKIM key's among them.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import shutil
 import subprocess
@@ -24,7 +28,7 @@ SETTINGS = """\
 version: 1
 timezone: Europe/Berlin
 providers:
-  mail: {mailhost: {type: postfix_dovecot, database: "sqlite:///var/mail.sqlite"}}
+  mail: {MAIL}
   dns: {zones: DNS}
 servers:
   primary:
@@ -39,19 +43,21 @@ teams: {ops: {members: [anna, bela]}}
 roles: {dns_auth: [ops], mailbox_admin: [ops], reset_approver: [ops]}
 inside: [agency.example]
 defaults:
-  {mail: mailhost, dns: zones, server: primary, template: standard/1, quota: 5 GiB, ttl: 1 hour, retention: 30 days}
+  {DEFAULTdns: zones, server: primary, template: standard/1, quota: 5 GiB, ttl: 1 hour, retention: 30 days}
 """
 
 DNS = """\
 domain: {domain}
 with: {{dmarc: quarantine, senders: ["include:spf.newsletter.example"], mta_sts: testing, tls_rpt: "on"}}
-dkim: {{sign: [], keys: {{e1: {{type: ed25519}}}}}}
 zone: {{create: true}}
 records:
   - {{name: "@", type: TXT, values: ["site-verification={tenant}"]}}
   - {{name: "@", type: CAA, values: ['0 issue "ca.example"']}}
   - {{name: mta-sts, type: CNAME, values: [mta-sts.agency.example.]}}
 """
+MAILHOST = 'mailhost: {type: postfix_dovecot, database: "sqlite:///var/mail.sqlite"}'
+KEY = "dkim: {sign: [], keys: {e1: {type: ed25519}}}\n"
+KEY_RECORD = '  - {{name: e1._domainkey, type: TXT, values: ["v=DKIM1; k=ed25519; p={public}"]}}\n'
 
 BOX = """\
   {}:
@@ -69,10 +75,10 @@ def name_of(number: int) -> str:
     return f"t{number:05}"
 
 
-def tenant_file(tenant: str) -> str:
+def tenant_file(tenant: str, *, mail: bool) -> str:
     people = [
         f'  {first}: {{name: {first.title()} {LAST[0].title()}, contact: "+44 20 7946 {number:04}"}}'
-        for number, first in enumerate(FIRST)
+        for number, first in enumerate(FIRST if mail else FIRST[:1])
     ]
     return "\n".join([f"tenant: {tenant}", f"name: Client {tenant}", "people:", *people, ""])
 
@@ -97,13 +103,19 @@ def mail_file(domain: str) -> str:
     )
 
 
-def write_tenant(root: Path, number: int) -> None:
+def dns_file(tenant: str, domain: str, *, mail: bool) -> str:
+    text = DNS.format(domain=domain, tenant=tenant)
+    public = base64.b64encode(hashlib.sha256(tenant.encode()).digest()).decode()  # as long as a key, and nobody's
+    return text + (KEY if mail else KEY_RECORD.format(public=public))
+
+
+def write_tenant(root: Path, number: int, *, mail: bool) -> None:
     tenant = name_of(number)
     domain = f"{tenant}.example"
     for path, text in {
-        "tenant.yaml": tenant_file(tenant),
-        f"domains/{domain}.yaml": mail_file(domain),
-        f"dns/{domain}.yaml": DNS.format(domain=domain, tenant=tenant),
+        "tenant.yaml": tenant_file(tenant, mail=mail),
+        f"domains/{domain}.yaml": mail_file(domain) if mail else f"domain: {domain}\nowner: ada\nmail: null\n",
+        f"dns/{domain}.yaml": dns_file(tenant, domain, mail=mail),
     }.items():
         file = root / "tenants" / tenant / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -121,15 +133,16 @@ def commit_all(root: Path) -> None:
 _WHO = {"NAME": "Bela Varga", "EMAIL": "bela@agency.example", "DATE": "2026-11-24T09:00:00+00:00"}
 
 
-def make(root: Path, tenants: int, dns: str = ZONE_FILES) -> None:
+def make(root: Path, tenants: int, dns: str = ZONE_FILES, *, mail: bool = True) -> None:
     """With this DNS provider. Raises FileExistsError where the folder is there already."""
     root.mkdir(parents=True)
-    (root / "reconciler.yaml").write_text(SETTINGS.replace("DNS", dns, 1))
+    settings = SETTINGS.replace("DNS", dns, 1).replace("MAIL", MAILHOST if mail else "")
+    (root / "reconciler.yaml").write_text(settings.replace("DEFAULT", "mail: mailhost, " if mail else ""))
     (root / ".gitignore").write_text("/var/\n")
     for folder in ("schemas", "domain-templates"):
         shutil.copytree(CHECKOUT / folder, root / folder)
     for number in range(tenants):
-        write_tenant(root, number)
+        write_tenant(root, number, mail=mail)
     commit_all(root)
 
 
