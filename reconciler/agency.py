@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
 from reconciler.findings import Origin, Rule
-from reconciler.ids import Known
-from reconciler.kinds.site import BAD_NAME
+from reconciler.ids import Known, unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -219,18 +218,6 @@ def _ids(agency: Agency) -> Iterator[Finding]:
                 yield from known.judged(key, person[key], Origin(FILE, ("people", name, key)))
     yield from unknown(FILE, agency.data, known)
     yield from unusable(FILE, agency.data)
-
-
-def unusable(file: str, data: Mapping[str, Any]) -> Iterator[Finding]:
-    """Contacts of a file's `people`, `reset_to` of its `assets`, that look like an address and are none."""
-    said = [(("people", who, "contact"), one.get("contact", "")) for who, one in data.get("people", {}).items()]
-    assets = enumerate(data.get("assets", ()))
-    for path, text in (*said, *((("assets", index, "reset_to"), one.get("reset_to", "")) for index, one in assets)):
-        try:
-            if "@" in text:
-                canonical.check_address(text)
-        except ValueError as error:
-            yield BAD_NAME.at(text, f"{error}.", Origin(file, path))
 
 
 def unknown(file: str, data: Mapping[str, Any], known: Known) -> Iterator[Finding]:

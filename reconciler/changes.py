@@ -51,11 +51,8 @@ class Change(NamedTuple):
     def fields(self) -> dict[str, tuple[Value, Value]]:
         """{attribute: (from, to)} of what differs, in the order of the kind's table; None where there is nothing."""
         old, new = (side.attributes if side is not None else {} for side in (self.live, self.aim))
-        return {
-            row.name: (before, after)
-            for row in self.kind.compared
-            if (before := old.get(row.name)) != (after := new.get(row.name))
-        }
+        rows = (row.name for row in self.kind.compared)
+        return {name: (was, is_) for name in rows if (was := old.get(name)) != (is_ := new.get(name))}
 
 
 class Drift(NamedTuple):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import canonical
-from reconciler.findings import Rule, did_you_mean
+from reconciler.findings import Origin, Rule, did_you_mean
+from reconciler.kinds.site import BAD_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.findings import Finding, Origin
+    from reconciler.findings import Finding
 
 UNKNOWN_MEMBER = Rule(
     "IN205",
@@ -68,3 +69,15 @@ def _is_called(value: str, said: Mapping[str, Any]) -> bool:
     address = canonical.address_in(value)
     contact = None if address is None else canonical.address_in(said.get("contact", ""))
     return value.casefold() == said.get("name", "").casefold() or (address is not None and contact == address)
+
+
+def unusable(file: str, data: Mapping[str, Any]) -> Iterator[Finding]:
+    """Contacts of a file's `people`, `reset_to` of its `assets`, that look like an address and are none."""
+    said = [(("people", who, "contact"), one.get("contact", "")) for who, one in data.get("people", {}).items()]
+    assets = enumerate(data.get("assets", ()))
+    for path, text in (*said, *((("assets", index, "reset_to"), one.get("reset_to", "")) for index, one in assets)):
+        try:
+            if "@" in text:
+                canonical.check_address(text)
+        except ValueError as error:
+            yield BAD_NAME.at(text, f"{error}.", Origin(file, path))

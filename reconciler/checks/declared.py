@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler import canonical
-from reconciler.agency import FILE, ONE_SPACE, unknown, unusable
+from reconciler.agency import FILE, ONE_SPACE, unknown
 from reconciler.findings import Origin, Rule
-from reconciler.ids import Known
+from reconciler.ids import Known, unusable
 from reconciler.kinds.site import BAD_NAME
 
 if TYPE_CHECKING:
