@@ -44,7 +44,6 @@ def make(
     `addresses` are those asked for; none: all that nobody accepted. Raises ReconcilerError; then there is no branch.
     """
     repository = session.estate.repository
-    branching.free(repository, branch)
     known = {str(drift.address) for tenant in found.tenants for drift in tenant.drift}
     if strange := sorted({*addresses} - known):
         raise ReconcilerError(f"{strange[0]} has not drifted; `reconciler drift` shows what has")
@@ -54,6 +53,7 @@ def make(
     left = tuple(item for draft in drafts for item in draft.left)
     if not written:
         return Import(found, "", "", (), left, None)
+    branching.free(repository, branch)
     made = Import(found, branch, "", written, left, None)
     contents = {file: draft.raws[file] for draft in drafts for file in made.files if file in draft.raws}
     commit = _committed(repository, found.commit, contents, message(made))

@@ -327,6 +327,7 @@ def test_nothing_else_of_the_clone_moves(estate):
     assert estate.git("rev-parse", "adopt/it", "adopt/it~1").split() == [found["commit"], base]
     again = estate.run("import", "--drift", "--branch", "adopt/it")
     assert (again.code, "there is a branch adopt/it already" in again.err) == (1, True)
+    assert imported(estate, "--tenant", "contoso", "--branch", "adopt/it")["branch"] is None
 
 
 @pytest.mark.parametrize("name", ["a..b", "-x", "a b", "x.lock", ""])
@@ -502,14 +503,11 @@ def test_a_hostile_value_is_data(estate, name):
     assert settled(estate, found)
 
 
-@pytest.mark.parametrize("name", ["a\nSigned-off-by: x", "a\u202eb", "a\x1b[2J", "a\x00b", "\udcff", "x" * 5000])
+@pytest.mark.parametrize("name", ["a\nSigned-off-by: x", "a\u202eb", "a\x1b[2J", "a\x00b", "x" * 5000])
 def test_a_value_that_no_file_may_hold_is_refused(estate, name):
     """It stays drift, and is shown so that no terminal obeys it."""
     estate.applied(mail({**BOXES, "jane": "{owner: jane, name: J}"}, MORE))
-    try:
-        estate.sql("UPDATE mailbox SET name = ? WHERE username = 'jane@northwind.example'", name)
-    except UnicodeEncodeError:
-        pytest.skip("the database takes no such text")
+    estate.sql("UPDATE mailbox SET name = ? WHERE username = 'jane@northwind.example'", name)
     found = imported(estate)
     assert (found["written"], len(found["left"])) == ([], 1)
     text = estate.run("import", "--drift").out

@@ -40,7 +40,7 @@ def message(found: Import) -> str:
 
 def _moved(drift: Drift) -> str:
     git, live = (_cut(visible(shown(drift.field, value))) for value in (drift.git, drift.live))
-    since = f"; first seen {drift.first_seen}" if drift.first_seen else ""
+    since = f"; first seen {visible(drift.first_seen)}" if drift.first_seen else ""
     return f"{drift.field}: Git said {git}, live is {live}{since}"
 
 
