@@ -17,6 +17,7 @@ import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
+import dns.zone
 
 from tests.servers import free_port, wait_for_port
 from tests.servers.settings import recipes
@@ -196,8 +197,12 @@ class PowerDns:
         self.folder, self.port, self.api = folder, free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.api}"
 
+    def content(self) -> str:
+        """Statements for what is in its database from the beginning."""
+        return ""
+
     def __enter__(self) -> Self:
-        self.sql(SCHEMA.read_text(encoding="utf-8"))
+        self.sql(SCHEMA.read_text(encoding="utf-8") + self.content())
         recipe = recipes()["/etc/powerdns/pdns.d/reconciler.conf"].replace("8081", str(self.api))
         text = POWERDNS.format(folder=self.folder, port=self.port) + recipe + self.more
         (self.folder / "pdns.conf").write_text(text, encoding="utf-8")
@@ -205,7 +210,17 @@ class PowerDns:
             command = ["/usr/sbin/pdns_server", f"--config-dir={self.folder}"]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for_port(self.api, self.folder / "log")
+        self._wait()
         return self
+
+    def _wait(self) -> None:
+        """Until it answers queries. Whoever writes to its database before that may bring it down."""
+        for _ in range(100):
+            with suppress(dns.exception.Timeout, OSError):
+                dns.query.udp(dns.message.make_query("a.example", "SOA"), "127.0.0.1", 0.1, self.port)
+                return
+        self.stop()
+        raise TimeoutError(f"no answer: {(self.folder / 'log').read_text(encoding='utf-8')}")
 
     def __exit__(self, *_exc: object) -> None:
         self.stop()
@@ -260,14 +275,19 @@ class UpdatedPowerDns(PowerDns):
         super().__init__(folder)
         self.zones = zones
 
-    def __enter__(self) -> Self:
-        super().__enter__()
-        self.sql(f"INSERT INTO tsigkeys (name, algorithm, secret) VALUES ('reconciler', 'hmac-sha256', '{SECRET}');")
-        for path in self.zones.glob("*.zone"):
-            text = path.read_text(encoding="utf-8")
-            self.ask("POST", "/zones", {"name": f"{path.stem}.", "kind": "Native", "nameservers": [], "zone": text})
-        for kind in ("TSIG-ALLOW-AXFR", "TSIG-ALLOW-DNSUPDATE"):
-            self.sql(
-                f"INSERT INTO domainmetadata (domain_id, kind, content) SELECT id, '{kind}', 'reconciler' FROM domains;"
-            )
-        return self
+    def content(self) -> str:
+        statements = [
+            f"INSERT INTO tsigkeys (name, algorithm, secret) VALUES ('reconciler', 'hmac-sha256', '{SECRET}');"
+        ]
+        for number, path in enumerate(sorted(self.zones.glob("*.zone")), 1):
+            name = path.name.removesuffix(".zone")
+            statements.append(f"INSERT INTO domains (id, name, type) VALUES ({number}, '{name}', 'NATIVE');")
+            for kind in ("TSIG-ALLOW-AXFR", "TSIG-ALLOW-DNSUPDATE"):
+                row = f"{number}, '{kind}', 'reconciler'"
+                statements.append(f"INSERT INTO domainmetadata (domain_id, kind, content) VALUES ({row});")
+            zone = dns.zone.from_file(str(path), name, relativize=False)
+            for owner, ttl, data in zone.iterate_rdatas():
+                texts = owner.to_text(True), dns.rdatatype.to_text(data.rdtype), data.to_text().replace(". ", " ")
+                row = f"{number}, '{texts[0]}', '{texts[1]}', '{texts[2].removesuffix('.')}', {ttl}, 1"
+                statements.append(f"INSERT INTO records (domain_id, name, type, content, ttl, auth) VALUES ({row});")
+        return "".join(statements)
