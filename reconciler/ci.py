@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler import consulting, engine, reviewed
+from reconciler import adopting, consulting, engine, reviewed
 from reconciler.errors import InputError, ReconcilerError
 from reconciler.forges import CHANGES, NOTHING, REFUSED, TAKES, Verdict
 from reconciler.history import Repository
@@ -199,14 +199,22 @@ def _tell(forge: Forge, allowed: Allowed, results: Sequence[Result], log: str) -
 def drift(request: Request, forge: Forge) -> Plan:
     """What was changed outside Git, and since when; an issue per tenant. Raises as `engine` does, ForgeError."""
     found = engine.drift(request, record=True)
-    open_ = forge.issues()
+    open_, branches = forge.issues(), _adopting(request, found)
     for tenant in found.tenants:
         if not is_tenant(tenant.tenant) or tenant.stopped or tenant.unread:  # what is not known is not over
             continue
         if any(not drift.accepted for drift in tenant.drift) or any(r == "high" for _, r in tenant.unmanaged.listed):
-            title, text = pulls.drift(tenant, "", forge.limit)
+            branch = branches.get(tenant.tenant, "")
+            title, text = pulls.drift(tenant, branch, forge.compare(branch) if branch else "", forge.limit)
             if open_.get(tenant.tenant) != text:
                 forge.report(tenant.tenant, title, text)
         elif tenant.tenant in open_:
             forge.close(tenant.tenant, f"Live is as Git says again, as of {found.read_at}.")
     return found
+
+
+def _adopting(request: Request, found: Plan) -> dict[str, str]:
+    """{tenant: the branch that takes its drift over into Git}."""
+    return adopting.branches(
+        request, found, lambda commit, tenants: engine.plan(request._replace(revision=commit, tenants=tenants))
+    )

@@ -24,7 +24,7 @@ SHELL = (
     {"options"},
     {"output"},
     {"ci"},
-    {"conforming", "engine", "handing", "inquiries", "rulebook", "validation"},
+    {"adopting", "conforming", "engine", "handing", "inquiries", "rulebook", "validation"},
     {"importing", "rollback"},
     {"rollout"},
     {"last_change"},

@@ -92,7 +92,7 @@ class Forge(Protocol):
         """The issue about a tenant's drift is over; `text` says why."""
 
     def compare(self, branch: str) -> str:
-        """Where a person makes a pull request of a branch."""
+        """The page where a person makes a pull request of a branch; empty where nobody knows."""
 
 
 def here(environment: Mapping[str, str], folder: Path) -> Forge:

@@ -130,8 +130,10 @@ def _detail(found: TenantResult, run: str, missing: Sequence[Consent]) -> Iterat
         yield from ["", *lines, "", "</details>", ""]
 
 
-def drift(found: TenantPlan, adopting: str, limit: int) -> tuple[str, str]:
-    """(title, text) of the issue about a tenant's drift. `adopting` leads to where a pull request adopts it."""
+def drift(found: TenantPlan, branch: str, page: str, limit: int) -> tuple[str, str]:
+    """(title, text) of the issue about a tenant's drift. `branch` takes it over into Git (empty: there is none), `page`
+    is where a pull request is made of that.
+    """
     open_ = sorted((d for d in found.drift if not d.accepted), key=lambda d: (d.risk != "high", d.address, d.field))
     risky = [address for address, risk in found.unmanaged.listed if risk == "high"]
     lines = [f"<!-- reconciler:drift {found.tenant} -->", "Live is otherwise than Git says, and Git did not move.", ""]
@@ -144,7 +146,13 @@ def drift(found: TenantPlan, adopting: str, limit: int) -> tuple[str, str]:
         lines += [
             f"- put it back: {code(f'reconciler apply --tenant {found.tenant} --due --enforce all')} (or one address)"
         ]
-        lines += [f"- take it over into Git: {adopting}"] if adopting else []
+        where = f", [make a pull request of it]({page})" if page else ""
+        taking = (
+            f"merge the branch {code(branch)}{where}"
+            if branch
+            else code(f"reconciler import --drift --tenant {found.tenant}")
+        )
+        lines += [f"- take it over into Git: {taking}"]
     lines += ["- leave it for now: an `accept` entry in control.yaml, with a reason and an end"] if open_ else []
     lines += ["- remove it by hand, or declare it: then it is looked after"] if risky else []
     return f"Drift: {found.tenant}", markdown.cut("\n".join(lines), limit - _ROOM)
