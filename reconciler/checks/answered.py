@@ -149,15 +149,20 @@ def check(
     """(tenant, finding). What was found without asking is not said again."""
     world = _World(plans, answers)
     said = {(f.code, f.subject) for plan in plans for f in plan.findings} if world.records else set()
-    silent: dict[str, dict[Question, Change]] = {}
+    silent: dict[str, dict[Question, Origin]] = {}
     for seen, verdict in _verdicts(world, domains):
         yield from ((seen.tenant, f) for f in verdict.findings if (f.code, f.subject) not in said)
         for question in verdict.open | verdict.unknown:
-            silent.setdefault(seen.tenant, {}).setdefault(question, seen.change)
+            silent.setdefault(seen.tenant, {}).setdefault(question, _origin(seen.change))
     for tenant, questions in silent.items():
-        names = [f"{name} {type_}" for name, type_ in sorted(questions)]
-        what = f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}."
-        yield tenant, UNKNOWN.at(tenant, what, _origin(questions[min(questions)]))
+        yield tenant, unanswered(tenant, questions)
+
+
+def unanswered(tenant: str, questions: Mapping[Question, Origin]) -> Finding:
+    """What nobody answered for a tenant, at the place of the first."""
+    names = [f"{name} {type_}" for name, type_ in sorted(questions)]
+    what = f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}."
+    return UNKNOWN.at(tenant, what, questions[min(questions)])
 
 
 def _spf(world: _World, seen: _Seen, domains: Mapping[str, str]) -> _Verdict:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.checks import answered, claiming, served
+from reconciler.checks import answered, claiming, destinations, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ class Theme(Protocol):
         """(tenant, finding). Origins may lack their line."""
 
 
-THEMES: tuple[Theme, ...] = (answered, claiming, served)
+THEMES: tuple[Theme, ...] = (answered, claiming, destinations, served)
 
 
 def wanted(
