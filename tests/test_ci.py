@@ -272,3 +272,74 @@ def test_where_a_role_is_given_to_nobody_anybody_else_approves() -> None:
 def test_a_role_whose_holders_have_no_account_is_approved_by_nobody() -> None:
     """It is not taken for a role that nobody holds."""
     assert not Consent("mailbox_admin", "x", "retires it", named=True).given(frozenset({"tom"}), frozenset({"jane"}))
+
+
+@pytest.fixture
+def remote(estate: Estate, tmp_path: Path) -> Estate:
+    """The estate with a remote that has its main branch and its ledgers."""
+    estate.git("switch", "--quiet", "main")
+    estate.git("clone", "--quiet", "--bare", "--template=", ".", str(tmp_path / "origin.git"))
+    estate.git("remote", "add", "origin", str(tmp_path / "origin.git"))
+    estate.git("push", "--quiet", "origin", "refs/reconciler/tenants/*:refs/reconciler/tenants/*")
+    return estate
+
+
+def branches(estate: Estate) -> dict[str, str]:
+    """{branch: commit} of the remote's branches that take drift over."""
+    lines = estate.git("ls-remote", "origin", "refs/heads/reconciler/*").splitlines()
+    return {name.removeprefix("refs/heads/"): commit for commit, name in (line.split("\t") for line in lines)}
+
+
+TOMS = "UPDATE mailbox SET quota = {} WHERE username = 'tom@northwind.example'"
+TAKEN_OVER = "reconciler/drift/northwind"
+
+
+def test_a_branch_takes_the_drift_over(remote: Estate) -> None:
+    """The issue names it; merged, nothing is drift any more, issue and branch are gone."""
+    remote.sql(TOMS.format(3 * 2**30))
+    assert run(remote, "drift").code == 0
+    assert f"merge the branch `{TAKEN_OVER}`" in left(remote, "issues/northwind.md")
+    assert list(branches(remote)) == [TAKEN_OVER]
+    assert remote.git("branch", "--list", "reconciler/*") == ""
+    remote.git("merge", "--quiet", "--no-ff", "-m", "Adopt", branches(remote)[TAKEN_OVER])
+    assert "quota: 3 GiB" in (remote.root / NORTHWIND).read_text()
+    assert run(remote, "drift").code == 0
+    assert not (remote.root / "var" / "ci" / "issues" / "northwind.md").exists()
+    assert branches(remote) == {}
+
+
+def test_the_branch_stays_while_nothing_moves_and_follows_what_does(remote: Estate) -> None:
+    """The same drift pushes nothing; other drift puts another commit in its place."""
+    remote.sql(TOMS.format(3 * 2**30))
+    run(remote, "drift")
+    first = branches(remote)
+    run(remote, "drift")
+    assert branches(remote) == first
+    remote.sql(TOMS.format(4 * 2**30))
+    run(remote, "drift")
+    assert branches(remote) != first
+
+
+def test_what_a_person_put_onto_the_branch_is_left(remote: Estate) -> None:
+    """Their commit is neither overwritten nor taken away."""
+    remote.sql(TOMS.format(3 * 2**30))
+    run(remote, "drift")
+    remote.git("switch", "--quiet", "--create", "mine", branches(remote)[TAKEN_OVER])
+    own = remote.write(
+        {"tenants/northwind/tenant.yaml": (remote.root / "tenants/northwind/tenant.yaml").read_text() + "# seen\n"}
+    )
+    remote.git("push", "--quiet", "origin", f"mine:{TAKEN_OVER}")
+    remote.git("switch", "--quiet", "main")
+    remote.sql(TOMS.format(4 * 2**30))
+    run(remote, "drift")
+    assert branches(remote)[TAKEN_OVER] == own
+
+
+def test_what_cannot_be_read_keeps_issue_and_branch(remote: Estate) -> None:
+    """Of a server that does not answer nobody knows that the drift is over."""
+    remote.sql(TOMS.format(3 * 2**30))
+    run(remote, "drift")
+    before = branches(remote), left(remote, "issues/northwind.md")
+    remote.database.write_bytes(b"no database")
+    assert run(remote, "drift").code == 1
+    assert (branches(remote), left(remote, "issues/northwind.md")) == before
