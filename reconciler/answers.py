@@ -41,16 +41,26 @@ class Hearsay(NamedTuple):
     overdue: bool = False
 
 
+class Seal(NamedTuple):
+    """What becomes of one DKIM signature: whether it holds, and why not, or why that cannot be said."""
+
+    status: Literal["pass", "fail", "unknown"]
+    why: str = ""
+
+
 class Arrival(NamedTuple):
     """What became of a message that was sent to be looked at: its header fields of these names, once it came.
 
-    `problem`: why nothing can be said, for it could not be sent, or not be looked for.
+    `message` is all of it, where it is not too long, and `seals` what its signatures are worth, by selector. `problem`:
+    why nothing can be said, for it could not be sent, or not be looked for.
     """
 
     came: bool = False
     signatures: tuple[str, ...] = ()  # DKIM-Signature (RFC 6376)
     results: tuple[str, ...] = ()  # Authentication-Results (RFC 8601)
     problem: str = ""
+    message: bytes = b""
+    seals: Mapping[str, Seal] = {}
 
 
 class Login(NamedTuple):

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from reconciler import closed
+from reconciler.answers import Seal
 from reconciler.effects import Proof
 from reconciler.findings import Origin, Rule
 from reconciler.kinds import dkim_signing, mailbox
@@ -51,8 +52,9 @@ UNSIGNED = Rule(
     why="What the domain's people send comes just as this message did: without a signature that counts "
     "receivers refuse it, or put it to the spam.",
 )
-_RESULT = re.compile(r"\s*(dkim|dmarc)\s*=\s*([a-z]+)", re.IGNORECASE)
+_RESULT = re.compile(r"\s*(dkim|dmarc|spf)\s*=\s*([a-z]+)", re.IGNORECASE)
 
+UNREAD = Seal("unknown", "the message is too long to be read")
 LONGEST = 200  # characters of what a server says in its place
 
 
@@ -121,13 +123,22 @@ def _carried(change: Change, arrival: Arrival) -> tuple[str, str]:
     signed = sorted(selector for selector in selectors if (change.domain, selector) in _signers(arrival))
     if not signed:
         return f"it came without a signature of {change.domain} by {' or '.join(selectors)}", "unsigned"
+    seals = {selector: arrival.seals.get(selector, UNREAD) for selector in signed}
+    if all(seal.status == "fail" for seal in seals.values()):
+        why = "; ".join(f"by {selector}: {seal.why}" for selector, seal in seals.items())
+        return f"no signature of {change.domain} holds: {why}", "failed"
     results = _results(arrival)
-    wrong = [f"{name}={'/'.join(sorted(said))}" for name, said in results.items() if said & {"fail", "permerror"}]
+    bad = {"fail", "permerror"}
+    wrong = [f"{name}={'/'.join(sorted(said))}" for name, said in results.items() if said & bad and name != "spf"]
     if wrong:
         return f"the server that took it says {', '.join(wrong)}", "failed"
-    return "", ", ".join(
-        [f"signed by {' and '.join(signed)}", *(f"{name}={'/'.join(said)}" for name, said in results.items())]
-    )
+    by = " and ".join(f"{selector} ({_worth(seal)})" for selector, seal in seals.items())
+    return "", ", ".join([f"signed by {by}", *(f"{name}={'/'.join(sorted(said))}" for name, said in results.items())])
+
+
+def _worth(seal: Seal) -> str:
+    said = {"pass": "verified", "fail": "does not hold", "unknown": "unverified"}[seal.status]
+    return f"{said}: {seal.why}" if seal.why else said
 
 
 def _signers(arrival: Arrival) -> Iterator[tuple[str, str]]:
@@ -141,7 +152,10 @@ def _signers(arrival: Arrival) -> Iterator[tuple[str, str]]:
 
 
 def _results(arrival: Arrival) -> dict[str, set[str]]:
-    """What receiving servers made of DKIM and DMARC; one good signature is enough (RFC 6376, 6.1)."""
+    """What receiving servers made of DKIM, DMARC and SPF; one good signature is enough (RFC 6376, 6.1).
+
+    SPF is about the envelope's sender, which is the probe mailbox itself: it is told, and fails no domain.
+    """
     found: dict[str, set[str]] = {}
     for text in arrival.results:
         for part in re.sub(r"\([^()]*\)", "", text).split(";")[1:]:

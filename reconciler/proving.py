@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from reconciler import closed, hearsay, proof, witnesses
-from reconciler.answers import Arrival
+from reconciler.answers import Answer, Arrival
 from reconciler.errors import Refused
+from reconciler.kinds import dkim_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from reconciler.agency import Agency
     from reconciler.answers import Login, Server
@@ -45,7 +46,7 @@ def proofs(
     alive()
     told += [*said, *_resolved(agency, resolver, proof.everywhere(sets, said))]
     if signing:
-        told += _carried(agency.data["probe"], signing, password, alive)
+        told += _carried(agency, resolver, signing, password, alive)
     return tuple(told)
 
 
@@ -57,17 +58,48 @@ def _shut(changes: Sequence[Change], logins: Logins) -> Iterator[Proof]:
 
 
 def _carried(
-    probe: Mapping[str, Any], signing: Sequence[Change], password: Callable[[], str], alive: Callable[[], object]
+    agency: Agency, resolver: Any, signing: Sequence[Change], password: Callable[[], str], alive: Callable[[], object]
 ) -> Iterator[Proof]:
     """A password that is not there is no failure of the domain's."""
     from reconciler import probing
 
+    probe = agency.data["probe"]
     domains = {change.domain for change in signing}
     try:
         came = probing.deliver(probe, password(), domains, alive)
     except Refused as error:
         came = dict.fromkeys(domains, Arrival(problem=str(error)))
-    return proof.arrived(signing, came, probe["mailbox"])
+    return proof.arrived(signing, _judged(agency, resolver, signing, came), probe["mailbox"])
+
+
+def _judged(
+    agency: Agency, resolver: Any, signing: Sequence[Change], came: Mapping[str, Arrival]
+) -> Mapping[str, Arrival]:
+    """The messages with what their signatures are worth, by the keys that DNS has."""
+    from reconciler import verifying
+
+    read = [change for change in signing if change.aim is not None and came[change.domain].message]
+    names = {
+        (change.domain, selector): dkim_key.name(selector, change.domain)
+        for change in read
+        for selector in (change.aim.get("selectors") if change.aim else ())
+    }
+    keys = _keys(agency, resolver, frozenset(names.values()))
+    found = dict(came)
+    for domain in {change.domain for change in read}:
+        mine = {selector: keys[name] for (whose, selector), name in names.items() if whose == domain}
+        found[domain] = came[domain]._replace(seals=verifying.seals(came[domain].message, domain, mine))
+    return found
+
+
+def _keys(agency: Agency, resolver: Any, names: Collection[str]) -> Mapping[str, Answer]:
+    """What is at the names of keys: by the servers of our zones, else by a resolver; `failed` where nobody says it."""
+    servers = {server for some in agency.witnesses.values() for server in some}
+    heard = witnesses.ask((server, (name, "TXT")) for server in servers for name in names)
+    found = {question[0]: answer for (_, question), answer in heard.items() if answer.values}
+    other = None if resolver == "none" else resolver or hearsay.systems()
+    said = hearsay.ask((other, (name, "TXT")) for name in names if name not in found) if other else {}
+    return {**dict.fromkeys(names, Answer("failed")), **{q[0]: one.answer for (_, q), one in said.items()}, **found}
 
 
 def _resolved(agency: Agency, resolver: Any, changes: Sequence[Change]) -> Iterator[Proof]:

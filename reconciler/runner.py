@@ -34,7 +34,9 @@ class World:
         self._agency, self._root = agency, root
         self._open: dict[str, Provider] = {}
         self._ours: dict[str, str] = {}
-        self._resolver: Any = facts.server(os.environ.get(facts.VARIABLE, "")) if agency.witnesses else "none"
+        self._resolver: Any = (
+            facts.server(os.environ.get(facts.VARIABLE, "")) if agency.witnesses or "probe" in agency.data else "none"
+        )
 
     def provider(self, name: str) -> Provider:
         """The provider called `name`. Raises ProviderError when a secret it needs is not there."""

@@ -6,14 +6,19 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import dkim
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from reconciler import probing, proof
-from reconciler.answers import Arrival
+from reconciler import probing, proof, verifying
+from reconciler.answers import Answer, Arrival, Seal
+from reconciler.providers import _dkim
 from tests.estates import AGENCY, NORTHWIND_DNS, dns, make, northwind
 from tests.providers.contract import change
 from tests.providers.contract import make as thing
 from tests.servers import free_port
+from tests.servers.answering import Answering
 from tests.servers.mail import MailStack
 from tests.test_mail import needs_mail, open_folder
 
@@ -62,9 +67,10 @@ def test_a_message_shows_who_signs() -> None:
     """It comes with the key that was applied; the next apply, which changes nothing of that, sends none."""
     with signing_soon() as estate:
         run = estate.run("apply", "--yes")
-        assert (run.code, "a message from northwind.example: signed by s1\n" in run.out) == (0, True)
+        note = "signed by s1 (unverified: nobody could be asked for its key)"
+        assert (run.code, f"a message from northwind.example: {note}\n" in run.out) == (0, True)
         kept = json.loads(estate.git("show", "refs/reconciler/tenants/northwind:run.json"))["proofs"]
-        assert kept == [{"address": SIGNING, "server": JANE, "why": "", "note": "signed by s1"}]
+        assert kept == [{"address": SIGNING, "server": JANE, "why": "", "note": note}]
         estate.write({NORTHWIND_DNS: SIGNED[NORTHWIND_DNS] + "ttl: 2 hours\n"})
         assert estate.apply().json["tenants"][0]["proofs"] == []
 
@@ -84,6 +90,15 @@ def test_a_message_that_does_not_come_fails_the_run(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(probing, "WITHIN", 0.0)
     with signing_soon() as estate:
         assert told(estate) == ("failed", "no message came", "lost")
+
+
+@needs_mail
+def test_a_message_beyond_measure_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others can write to the mailbox, too: what is too long is not judged, and not called fine."""
+    monkeypatch.setattr(probing, "LONGEST", 100)
+    with signing_soon() as estate:
+        note = "signed by s1 (unverified: the message is too long to be read)"
+        assert told(estate) == ("applied", "", note)
 
 
 @needs_mail
@@ -118,28 +133,104 @@ def test_a_message_that_is_refused_says_nothing_of_the_signer() -> None:
         assert (found["why"], found["note"]) == ("", "unknown: submission refuses the message")
 
 
+@needs_mail
+@pytest.mark.parametrize("right", [True, False])
+def test_a_signature_is_verified_with_the_key_that_dns_has(monkeypatch: pytest.MonkeyPatch, right: bool) -> None:
+    """The key is published first; with another one in DNS the message comes as it should and convinces nobody."""
+    with signing_soon() as estate, Answering({}) as public:
+        estate.applied({NORTHWIND_DNS: dns("dkim: {sign: [], keys: {s1: {type: rsa}}}\n")[NORTHWIND_DNS]})
+        name = "s1._domainkey.northwind.example"
+        found = estate.run("records", "northwind.example", "--format", "json").json["records"]
+        [key] = [one["values"] for one in found if one["name"] == name]
+        other = _dkim.make("rsa", 2048).public
+        public.records = {(name, "TXT"): key if right else [other]}
+        monkeypatch.setenv("RECONCILER_RESOLVER", public.address)
+        estate.write(SIGNED)
+        said = told(estate)
+    bad = "no signature of northwind.example holds: by s1: it does not fit the key in DNS"
+    assert said == (("applied", "", "signed by s1 (verified)") if right else ("failed", bad, "failed"))
+
+
+def signed(
+    body: bytes = b"Hello.\r\n", *, selector: bytes = b"s1", domain: bytes = b"a.example"
+) -> tuple[bytes, Answer]:
+    """(a message that was signed, the answer with its key)."""
+    pair = _dkim.make("rsa", 1024)
+    text = b"From: jane@a.example\r\nSubject: Hi\r\n\r\n" + body
+    mark = dkim.sign(text, selector, domain, pair.private_key.encode(), include_headers=[b"from", b"subject"])
+    return mark + text, Answer("found", (pair.public,))
+
+
+def test_what_was_changed_on_the_way_does_not_hold() -> None:
+    """A body, a head, a key that is not there or is another's; what nobody can say is unknown, never fine."""
+    message, key = signed()
+    _, other = signed()
+    cases = [
+        (message, key, Seal("pass")),
+        (message.replace(b"Hello", b"Hullo"), key, Seal("fail", "the body is not the one that was signed")),
+        (message.replace(b"Hi", b"Pay"), key, Seal("fail", "it does not fit the key in DNS")),
+        (message, other, Seal("fail", "it does not fit the key in DNS")),
+        (message, Answer("empty"), Seal("fail", "DNS has no key for it")),
+        (message, Answer("failed"), Seal("unknown", "nobody could be asked for its key")),
+        (message, Answer("found", ("v=DKIM1; k=rsa; p=AAAA",)), Seal("fail", "it does not fit the key in DNS")),
+        (message, Answer("found", ("\udcff\udcfe",)), Seal("fail", "it does not fit the key in DNS")),
+        (message, Answer("found", ("v=DKIM1; k=what; p=AAAA",)), Seal("fail", "it does not fit the key in DNS")),
+    ]
+    for raw, answer, seal in cases:
+        assert verifying.seals(raw, "a.example", {"s1": answer}) == {"s1": seal}
+
+
+def test_one_good_signature_is_enough() -> None:
+    """A second by the same key that does not hold changes nothing; others' are not looked at."""
+    message, key = signed()
+    bad, _ = signed()
+    mark = bad[: bad.index(b"From:")]
+    assert verifying.seals(mark + message, "a.example", {"s1": key}) == {"s1": Seal("pass")}
+    stranger, _ = signed(domain=b"b.example")
+    assert verifying.seals(stranger, "a.example", {"s1": key}) == {}
+
+
+HOSTILE = signed()
+
+
+@pytest.mark.fuzz
+@given(
+    st.binary(max_size=400),
+    st.sampled_from([b"", b"DKIM-Signature: ", b" folded\r\n", b"DKIM-Signature: v=1; a=rsa-sha256; "]),
+)
+def test_no_message_makes_it_crash(noise: bytes, before: bytes) -> None:
+    """Whoever can send to the mailbox decides what is in it."""
+    message, key = HOSTILE
+    for raw in (before + noise, before + noise + message, message.replace(b"b=", b"b=" + noise, 1)):
+        found = verifying.seals(raw, "a.example", {"s1": key})
+        assert {seal.status for seal in found.values()} <= {"pass", "fail", "unknown"}
+
+
 SIGNATURE = "v=1; a=rsa-sha256; d=a.example; s=s1; h=from:to; bh=x; b=y z"
 
 
 @pytest.mark.parametrize(
     ("arrival", "why", "note"),
     [
-        (("mx; dkim=pass (2048-bit) header.d=a.example; dmarc=pass",), "", "signed by s1, dkim=pass, dmarc=pass"),
-        (("mx; dkim=fail header.s=s2; dkim=pass header.s=s1; spf=fail",), "", "signed by s1, dkim=pass"),
-        (("mx; dkim=none", "other; DKIM=Pass"), "", "signed by s1, dkim=pass"),
+        (("mx; dkim=pass (2048-bit) header.d=a.example; dmarc=pass",), "", "dkim=pass, dmarc=pass"),
+        (("mx; dkim=fail header.s=s2; dkim=pass header.s=s1; spf=fail",), "", "dkim=pass, spf=fail"),
+        (("mx; dkim=none", "other; DKIM=Pass"), "", "dkim=pass"),
         (("mx; dkim=fail (no key; dkim=pass)",), "the server that took it says dkim=fail", "failed"),
         (("mx; dkim=pass; dmarc=fail",), "the server that took it says dmarc=fail", "failed"),
-        (("mx; dkim=temperror",), "", "signed by s1, dkim=temperror"),
-        (("mx; none", ";;=;", "\x00\udcff"), "", "signed by s1"),
-        ((), "", "signed by s1"),
+        (("mx; dkim=temperror",), "", "dkim=temperror"),
+        (("mx; none", ";;=;", "\x00\udcff"), "", ""),
+        ((), "", ""),
     ],
 )
 def test_what_the_receiving_server_says_counts(arrival: tuple[str, ...], why: str, note: str) -> None:
-    """Of DKIM and DMARC (RFC 8601); SPF is the probe's own, and one good signature is enough."""
-    came = Arrival(came=True, signatures=("no tags", SIGNATURE), results=arrival)
+    """Of DKIM and DMARC (RFC 8601); SPF is the probe's own and only told, and one good signature is enough."""
+    came = Arrival(came=True, signatures=("no tags", SIGNATURE), results=arrival, seals={"s1": Seal("pass")})
     aim = thing("dkim_signing", "a.example", "a.example", selectors=["s1"])
     [found] = proof.arrived([change(None, aim)], {"a.example": came}, JANE)
-    assert (found.why, found.note) == (why, note)
+    assert (found.why, found.note) == (
+        why,
+        ", ".join(filter(None, ["signed by s1 (verified)", note])) if not why else note,
+    )
 
 
 @pytest.mark.parametrize(
