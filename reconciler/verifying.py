@@ -37,13 +37,18 @@ def _all(message: bytes, domain: str, keys: Mapping[str, Answer]) -> Iterator[tu
         return
     count = sum(name.lower() == b"dkim-signature" for name, _ in signed.headers)
     for index in range(min(count, MOST)):
-        try:
-            signed.verify_headerprep(index)
-            by, selector = signed.domain.decode("ascii").lower(), signed.selector.decode("ascii").lower()
-        except Exception:  # noqa: BLE001, S112  (as above: what cannot be read is nobody's signature)
-            continue
+        by, selector = _signer(signed, index)
         if by == domain and selector in keys:
             yield selector, _seal(signed, index, keys[selector])
+
+
+def _signer(signed: Any, index: int) -> tuple[str, str]:
+    """(domain, selector) of a signature; one that cannot be read is nobody's."""
+    try:
+        signed.verify_headerprep(index)
+        return signed.domain.decode("ascii").lower(), signed.selector.decode("ascii").lower()
+    except Exception:  # noqa: BLE001  (as above)
+        return "", ""
 
 
 def _seal(signed: Any, index: int, answer: Answer) -> Seal:
