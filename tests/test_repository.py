@@ -107,7 +107,6 @@ HOMES = {
     "pymysql": {"providers"},
     "requests": {"forges"},
     "rich": {"output"},
-    "urllib3": {"forges", "providers"},
     "yaml": {"documents", "spans"},
 }
 

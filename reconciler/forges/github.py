@@ -122,13 +122,13 @@ class GitHub:
         return None
 
     def _download(self, url: str) -> bytes:
-        import urllib3  # which sends our token to the API alone, and not to where that sends it on
+        import requests  # which sends our token to the API alone, and not to where that sends it on
 
         token = self._environment.get("GITHUB_TOKEN", "")
-        answer = urllib3.request("GET", url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
-        if answer.status != 200:
-            raise ForgeError(f"GitHub: the plan of a pull request: HTTP {answer.status}")
-        return answer.data
+        answer = requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+        if answer.status_code != 200:
+            raise ForgeError(f"GitHub: the plan of a pull request: HTTP {answer.status_code}")
+        return answer.content
 
     def tell(self, commit: str, *, good: bool, text: str) -> None:
         with _errors("the status of a commit"):
@@ -240,7 +240,6 @@ def _unpacked(archive: bytes) -> bytes | None:
 @contextmanager
 def _errors(what: str) -> Iterator[None]:
     """What the library raises becomes ours: which request, and what GitHub says of it."""
-    import urllib3
     from github import GithubException
     from requests.exceptions import RequestException
 
@@ -249,5 +248,5 @@ def _errors(what: str) -> Iterator[None]:
     except GithubException as error:
         said = (error.data or {}).get("message", "") if isinstance(error.data, dict) else ""
         raise ForgeError(f"GitHub: {what}: HTTP {error.status} {str(said)[:200]}".rstrip()) from None
-    except (RequestException, urllib3.exceptions.HTTPError) as error:
+    except RequestException as error:
         raise ForgeError(f"GitHub: {what}: it does not answer ({type(error).__name__})") from None

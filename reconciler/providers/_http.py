@@ -1,22 +1,25 @@
 """HTTP APIs as providers ask them: where they answer, one request, and what of it is repeated.
 
 Only what changes nothing is repeated here; whether a write is, its provider decides, after another look. There is no
-proxy and no redirect: a key goes to this host and to no other.
+proxy and no redirect: a key goes to this host and to no other. Connections stay open where the server lets them.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import select
 import time
+from collections import deque
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from reconciler.errors import ProviderError, Refused, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from urllib3 import BaseHTTPResponse, PoolManager
+    from http.client import HTTPConnection, HTTPResponse
 
     from reconciler.providers._shapes import Problem
 
@@ -87,13 +90,13 @@ class Answer(NamedTuple):
 
 
 class Api:
-    """The API called `what` at `at`, asked with these headers by up to `threads` threads."""
+    """The API called `what` at `at`, asked with these headers; by several threads at once, if they like."""
 
-    def __init__(self, name: str, what: str, at: Place, headers: Mapping[str, str], *, threads: int) -> None:
+    def __init__(self, name: str, what: str, at: Place, headers: Mapping[str, str]) -> None:
         self._called = f"{name}: {what} at {at.shown}"
-        self._base = f"{at.scheme}://{at.shown}{at.path}"
-        self._headers, self._threads = dict(headers), threads
-        self._pool: PoolManager | None = None
+        self._at, self._path = at, quote(at.path, safe="/%:@!$&'()*+,;=~")
+        self._headers = dict(headers)
+        self._idle: deque[HTTPConnection] = deque()
 
     def __str__(self) -> str:
         return self._called
@@ -132,51 +135,91 @@ class Api:
 
     def close(self) -> None:
         """Let go of the connections; the next request would make new ones."""
-        if self._pool is not None:
-            self._pool.clear()
+        while self._idle:
+            self._idle.pop().close()
 
     def _exchange(self, method: str, path: str, body: str | None) -> Answer:
-        import urllib3
-        from urllib3 import exceptions
+        from http.client import HTTPException
 
-        if self._pool is None:
-            self._pool = urllib3.PoolManager(maxsize=self._threads)
         headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
-        timeout = urllib3.Timeout(connect=CONNECT, read=ANSWER)
+        connection = self._connection()
         try:
-            return _whole(
-                self._pool.request(
-                    method, self._base + path, body=body, headers=headers, timeout=timeout, retries=False,
-                    redirect=False, preload_content=False, decode_content=False,
-                )
-            )  # fmt: skip
-        except exceptions.HTTPError as error:
-            unsent = isinstance(error, exceptions.NewConnectionError | exceptions.ConnectTimeoutError)
-            distrusted = isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+            connection.request(method, self._path + path, body, headers)
+            answer = _whole(connection.getresponse())
+        except (OSError, HTTPException) as error:
+            connection.close()
             why = type(error).__name__
-        if distrusted:
-            raise Refused(f"{self} shows a certificate that this machine does not trust; nothing was sent")
-        if body is None or unsent:
+        else:
+            if connection.sock is not None:
+                self._idle.append(connection)
+            return answer
+        if body is None:
             raise Unreachable(f"{self} does not answer ({why})")
         raise ProviderError(f"{self} gave no answer to a change ({why}); it may have been made, so plan again")
 
+    def _connection(self) -> HTTPConnection:
+        """One of those that stayed open, or a new one. Raises Refused and Unreachable."""
+        import ssl
 
-def _whole(reply: BaseHTTPResponse) -> Answer:
-    from urllib3 import exceptions
+        while self._idle:
+            try:
+                kept = self._idle.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if not _ended(kept):
+                return kept
+            kept.close()
+        connection = self._new()
+        try:
+            connection.connect()
+        except ssl.SSLCertVerificationError:
+            why = "shows a certificate that this machine does not trust"
+        except (OSError, ValueError) as error:  # a ValueError: no name that could be looked up
+            raise Unreachable(f"{self} does not answer ({type(error).__name__})") from None
+        else:
+            connection.sock.settimeout(ANSWER)
+            return connection
+        raise Refused(f"{self} {why}; nothing was sent")
 
-    try:
+    def _new(self) -> HTTPConnection:
+        import http.client
+
+        if self._at.scheme == "https":
+            return http.client.HTTPSConnection(self._at.host, self._at.port, timeout=CONNECT, context=self._trust)
+        return http.client.HTTPConnection(self._at.host, self._at.port, timeout=CONNECT)
+
+    @cached_property
+    def _trust(self) -> Any:
+        """Whose certificates are trusted: read once, as that takes longer than a request."""
+        import ssl
+
+        return ssl.create_default_context()
+
+
+def _ended(kept: HTTPConnection) -> bool:
+    """Whether there is something to read where nobody has asked: the end, as a rule."""
+    waiting = select.poll()
+    waiting.register(kept.sock, select.POLLIN)
+    return bool(waiting.poll(0))
+
+
+def _whole(reply: HTTPResponse) -> Answer:
+    from http.client import HTTPException
+
+    with reply:
         body = reply.read(MAX_ANSWER + 1)
-        if len(body) > MAX_ANSWER or reply.length_remaining:
-            raise exceptions.ProtocolError("an answer beyond all measure, or cut short")
-    finally:
-        reply.close()
-    return Answer(reply.status, body, _seconds(reply.headers.get("Retry-After")))
+        if len(body) > MAX_ANSWER or reply.length:
+            raise HTTPException("an answer beyond all measure, or cut short")
+    return Answer(reply.status, body, _seconds(reply.headers.get("Retry-After", "")))
 
 
-def _seconds(text: str | None) -> float | None:
-    from urllib3 import Retry, exceptions
+def _seconds(text: str) -> float | None:
+    """Whole seconds, or a time (RFC 9110, 10.2.3); None where it is neither."""
+    if re.fullmatch("[0-9]{1,9}", text):
+        return int(text)
+    from email.utils import parsedate_to_datetime
 
     try:
-        return None if text is None else Retry().parse_retry_after(text)
-    except (exceptions.HTTPError, ValueError, OverflowError):
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, OverflowError, TypeError):
         return None

@@ -61,14 +61,13 @@ def zone(data: Any) -> Zone:
     ttls: dict[Key, int] = {}
     for rrset in data["rrsets"]:
         key = rrset["type"], name(rrset["name"])
-        what = visible("/".join(key))
-        if not what.isascii() or not 0 <= rrset["ttl"] < 2**31:  # RFC 2181, section 8
-            raise ValueError(f"{what}, whose name or TTL no record can have")
+        if not (key[0].isascii() and key[1].isascii()) or not 0 <= rrset["ttl"] < 2**31:  # RFC 2181, section 8
+            raise ValueError(f"{visible('/'.join(key))}, whose name or TTL no record can have")
         ttls[key] = rrset["ttl"]
         try:
             records.setdefault(key, []).extend(_record(key[0], one) for one in rrset["records"])
         except ValueError:
-            raise ValueError(f"{what} with a value that cannot be read") from None
+            raise ValueError(f"{visible('/'.join(key))} with a value that cannot be read") from None
     there = {key: tuple(one.value for one in held if not one.disabled) for key, held in records.items()}
     sets: Sets = {key: (values, ttls[key]) for key, values in there.items() if values and key[0] not in _sets.NOT_OURS}
     return Zone(data["kind"], data.get("soa_edit_api", "unknown"), records, sets)
@@ -76,7 +75,7 @@ def zone(data: Any) -> Zone:
 
 def _record(type_: str, said: Mapping[str, Any]) -> Record:
     content = text = said["content"]
-    raw = content.encode("utf-8", "surrogateescape")
+    raw = content.encode("utf-8", "surrogateescape")  # ValueError: halves of a character, in any type
     if type_ == "TXT":
         text = b"".join(_master.strings(raw.decode("latin-1"))).decode("utf-8", "surrogateescape")
     return Record(content, record.lenient(type_, text), said.get("disabled", False))

@@ -59,7 +59,7 @@ def connect(name: str, settings: Mapping[str, Any], _root: str) -> PowerDns:
     at = _http.place(settings["url"])
     server = quote(settings.get("server_id", "localhost"), safe="")
     at = at._replace(path=f"{at.path}/api/v1/servers/{server}")
-    api = _http.Api(name, "PowerDNS", at, {"X-API-Key": settings["key"]}, threads=_THREADS)
+    api = _http.Api(name, "PowerDNS", at, {"X-API-Key": settings["key"]})
     servers = [canonical.domain(host) for host in settings.get("nameservers", ("localhost",))]
     return PowerDns(name, api, nameservers=servers, kind=_KINDS[settings.get("kind", "Native")])
 

@@ -44,14 +44,15 @@ def slow(seconds: float) -> Fault:
 class Faulty(ThreadingHTTPServer):
     """Passes requests on to `port` inside `with`. A request takes the next fault of its method, if there is one.
 
-    `asked` holds (method, path) of every request as it came in.
+    `asked` holds (method, path) of every request as it came in, `clients` is how many connections were made. One that
+    `keeps` connections lets them go after some seconds without a request.
     """
 
     daemon_threads = True
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, keeps: float = 0.0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.port = port
+        self.port, self.keeps, self.clients = port, keeps, 0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.asked: list[tuple[str, str]] = []
         self.faults: dict[str, list[Fault]] = {}
@@ -70,6 +71,12 @@ class Faulty(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: Faulty
+    protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        self.server.clients += 1
+        self.timeout = self.server.keeps or None
+        super().setup()
 
     def _pass_on(self) -> None:
         self.server.asked.append((self.command, self.path))
@@ -89,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in fault.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(said)))
+        self.send_header("Connection", "keep-alive" if self.server.keeps else "close")
         self.end_headers()
         self.wfile.write(said[: fault.sent])
 
