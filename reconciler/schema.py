@@ -31,7 +31,7 @@ NAMES = ("reconciler", "control", "tenant", "domain", "dns", "template")
 
 
 def shipped(name: str) -> Path:
-    """The folder `schemas` or `domain-templates` that travels with the tool: in its wheel, or in its checkout."""
+    """`schemas`, `domain-templates` or `.github`, which travel with the tool: in its wheel, or in its checkout."""
     inside = Path(__file__).resolve().parent / "data" / name
     return inside if inside.is_dir() else inside.parents[2] / name
 

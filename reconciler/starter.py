@@ -30,6 +30,9 @@ IGNORED = Rule(
 )
 
 
+_WORKFLOWS = ("plan.yml", "apply.yml", "purge.yml", "drift.yml")
+
+
 class Made(NamedTuple):
     """What `init` made: the names in its folder, and the repository around it where it is not its own."""
 
@@ -78,6 +81,9 @@ Made for reconciler {__version__}. Keep this repository private: it says who wor
 2. Add a client: `tenants/<client>/tenant.yaml` and `tenants/<client>/domains/<domain>.yaml`.
 3. Commit, then `reconciler validate`, `reconciler plan`, `reconciler apply`.
 
+On GitHub the workflows in `.github/workflows/` plan each pull request. Once the repository variable `RECONCILER_APPLY`
+is `true` they apply what is merged and report drift. They say where the secrets that `reconciler.yaml` names go.
+
 A first client:
 
 ```yaml
@@ -121,10 +127,18 @@ def start(folder: Path) -> Made:
     (folder / "tenants" / ".gitkeep").touch()
     for part in ("schemas", "domain-templates"):
         shutil.copytree(shipped(part), folder / part)
+    if around is None:  # below the top of a repository GitHub would not look
+        _write_workflows(folder / ".github" / "workflows")
     names = sorted(path.name for path in folder.iterdir())
     if around is None:
         _new(folder)
     return Made(names, None if around is None else _root(around))
+
+
+def _write_workflows(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    for name in _WORKFLOWS:
+        shutil.copy(shipped(".github") / "workflows" / name, folder)
 
 
 def _around(folder: Path) -> git.Repo | None:

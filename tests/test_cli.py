@@ -141,7 +141,8 @@ def test_init_makes_an_estate_that_is_ready_to_commit(tmp_path):
     run = call("init", folder)
     assert run.code == 0
     names = {path.name for path in folder.iterdir()}
-    assert names == {".git", ".gitignore", "README.md", "reconciler.yaml", "schemas", "domain-templates", "tenants"}
+    said = {"README.md", "reconciler.yaml", "schemas", "domain-templates", "tenants"}
+    assert names == said | {".git", ".github", ".gitignore"}
     assert {path.name for path in (folder / "tenants").iterdir()} <= {".gitkeep"}
     assert "var/" in (folder / ".gitignore").read_text().splitlines()
     assert subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], cwd=folder, check=False).returncode != 0
@@ -175,7 +176,7 @@ def test_init_in_a_folder_of_a_repository_makes_no_second_one(tmp_path):
     run = call("init", tmp_path / "mail")
     assert run.code == 0
     assert f"{tmp_path}/mail lies in the Git repository {tmp_path}: the estate becomes a part of it" in run.err
-    assert not (tmp_path / "mail" / ".git").exists()
+    assert [path.name for path in (tmp_path / "mail").glob(".git*")] == [".gitignore"]
     assert call("validate", "--worktree", "--estate", tmp_path / "mail").code == 0
 
 

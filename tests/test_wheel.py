@@ -18,6 +18,13 @@ def run(*command, cwd):
     return done.stdout
 
 
+def travelling():
+    """What of the checkout belongs to every estate, by its path."""
+    folders = ("schemas", "domain-templates", ".github/workflows")
+    found = [path.relative_to(ROOT) for name in folders for path in (ROOT / name).rglob("*.*")]
+    return [path for path in found if path.name != "ci.yml"]
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
@@ -36,11 +43,10 @@ def installed(wheel):
 
 
 def test_schemas_and_templates_travel_in_the_wheel(wheel):
-    """Whatever lies in the two folders of the checkout lies in the package's data, file by file."""
+    """What `init` writes from files lies in the package's data, file by file, and our own CI does not."""
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("reconciler/data/")}
-    ours = [path.relative_to(ROOT) for name in ("schemas", "domain-templates") for path in (ROOT / name).rglob("*.*")]
-    assert shipped == {f"reconciler/data/{path}" for path in ours}
-    assert len(shipped) > len({"schemas", "domain-templates"})
+    assert shipped == {f"reconciler/data/{path}" for path in travelling()}
+    assert len(shipped) > len({"schemas", "domain-templates", ".github"})
 
 
 def test_an_installed_tool_makes_a_valid_estate(installed, tmp_path):
@@ -58,10 +64,11 @@ def test_an_installed_tool_makes_a_valid_estate(installed, tmp_path):
 
 @pytest.mark.parametrize("how", ["wheel", "editable"])
 def test_a_new_estate_starts_with_what_was_tested(how, request, tmp_path):
-    """Installed either way, the tool writes the very schemas and templates that lie in the checkout."""
+    """Installed either way, the tool writes the very schemas, templates and workflows that lie in the checkout."""
     estate = tmp_path / "estate"
     own = Path(sys.executable).with_name("reconciler")
     tool = own if how == "editable" else request.getfixturevalue("installed")
     run(tool, "init", estate, cwd=tmp_path)
-    for path in (path for name in ("schemas", "domain-templates") for path in (ROOT / name).rglob("*.*")):
-        assert (estate / path.relative_to(ROOT)).read_bytes() == path.read_bytes()
+    for path in travelling():
+        assert (estate / path).read_bytes() == (ROOT / path).read_bytes()
+    assert not (estate / ".github" / "workflows" / "ci.yml").exists()

@@ -1,12 +1,14 @@
 #!/bin/sh
-# Installs the real servers the tests start, on Debian or Ubuntu, as root. It starts none of them, stops nothing that
-# runs, removes and upgrades nothing, and has nothing to do where all are there. `make test` calls it.
+# Installs the real servers the tests start, and what else they need beside Python, on Debian or Ubuntu, as root. It
+# starts none of them, stops nothing that runs, removes and upgrades nothing, and has nothing to do where all are there.
+# `make test` calls it.
 set -eu
 
 PACKAGES="postfix postfix-sqlite postfix-pgsql postfix-mysql
   dovecot-core dovecot-imapd dovecot-lmtpd dovecot-sqlite dovecot-pgsql dovecot-mysql
   openssh-client opendkim libopendbx1-sqlite3 nsd knot bind9 unbound pdns-server pdns-backend-sqlite3 postgresql mariadb-server
   php-cli php-sqlite3 php-mbstring php-pgsql php-mysql sqlite3"
+WORKFLOW_PARSER=0.3.61 ESBUILD=0.28.2 # npm packages
 POLICY=/usr/sbin/policy-rc.d # asked by every package before it starts, restarts or stops a service
 KEPT=$POLICY.before-tests
 
@@ -23,6 +25,7 @@ missing_packages() {
   for package in $PACKAGES; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
   done
+  command -v npm >/dev/null || echo nodejs npm # Node comes from elsewhere too, and brings npm then
 }
 
 forbid_starting() {
@@ -74,9 +77,25 @@ unpack_postfixadmin() {
   rm -rf "$folder"
 }
 
+# GitHub's own parser of workflows, as one file: Node cannot load it as it is packed.
+bundle_workflow_parser() {
+  here=$(cd "$(dirname "$0")/../.." && pwd)
+  target=$here/var/workflow-parser-$WORKFLOW_PARSER.cjs
+  [ ! -e "$target" ] || return 0
+  folder=$(mktemp -d)
+  npm install --silent --no-audit --no-fund --prefix "$folder" "@actions/workflow-parser@$WORKFLOW_PARSER" "esbuild@$ESBUILD"
+  mkdir -p "$here/var"
+  NODE_PATH=$folder/node_modules "$folder/node_modules/.bin/esbuild" "$here/tests/forge/parse.mjs" --bundle \
+    --platform=node --format=cjs --log-level=warning --outfile="$folder/parser.cjs"
+  chmod 755 "$folder/parser.cjs"
+  mv "$folder/parser.cjs" "$target"
+  rm -rf "$folder"
+}
+
 exec 9>/run/lock/reconciler-tests-install
 flock 9 # two checkouts at once
 if [ -e "$KEPT" ]; then allow_starting; fi # an earlier run was killed
 install_missing
 add_vmail_user
 unpack_postfixadmin
+bundle_workflow_parser
