@@ -85,11 +85,9 @@ class GitHub:
         with _errors(f"the label of pull request {pull}"):
             issue = self._repository.get_issue(pull)
             there = {label.name for label in issue.get_labels()}
-            for old in there & LABELS.keys() - {name}:
-                issue.remove_from_labels(old)
-            if name not in there:
+            if there & LABELS.keys() != {name}:
                 self._make_label(name, LABELS[name])
-                issue.add_to_labels(name)
+                issue.edit(labels=sorted(there - LABELS.keys() | {name}))
 
     def reviewed(self, commits: Sequence[str]) -> list[Reviewed]:
         found: dict[int, Reviewed] = {}

@@ -169,21 +169,6 @@ class Answers:
     def _issues_list_labels_on_issue(self, asked: Any, _: Any) -> Any:
         return self._issue(asked)["labels"]
 
-    def _issues_add_labels(self, asked: Any, body: Any) -> Any:
-        issue = self._issue(asked)
-        there = {label["name"] for label in issue["labels"]}
-        names = body["labels"] if isinstance(body, dict) else body
-        issue["labels"] += [self.github.label(name) for name in names if name not in there]
-        return Answer(200, issue["labels"])
-
-    def _issues_remove_label(self, asked: Any, _: Any) -> Any:
-        issue = self._issue(asked)
-        kept = [label for label in issue["labels"] if label["name"] != asked["name"]]
-        if len(kept) == len(issue["labels"]):
-            raise Failed(404, "Label does not exist")
-        issue["labels"] = kept
-        return Answer(200, kept)
-
     # Checks, statuses, artifacts
 
     def _checks_create(self, _: Any, body: Any) -> Any:
@@ -223,9 +208,6 @@ class Answers:
         known = {"id": next(self.github.ids), "creator": self.github.user(BOT), "created_at": now()} | body
         self.github.statuses.setdefault(sha, []).append(filled("status", known))
         return Answer(201, self.github.statuses[sha][-1])
-
-    def _repos_list_commit_statuses_for_ref(self, asked: Any, _: Any) -> Any:
-        return self.github.statuses.get(self._resolved(asked["ref"]), [])[::-1]
 
     def _actions_list_artifacts_for_repo(self, asked: Any, _: Any) -> Any:
         found = [one for one in self.github.artifacts.values() if asked.get("name") in (None, one["name"])]

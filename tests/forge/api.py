@@ -31,7 +31,6 @@ GRANTS = {
     "checks/create": ("checks:write",),
     "checks/list-for-ref": ("checks:read",),
     "checks/update": ("checks:write",),
-    "issues/add-labels": TALK,
     "issues/create": ("issues:write",),
     "issues/create-comment": TALK,
     "issues/create-label": ("issues:write",),
@@ -39,7 +38,6 @@ GRANTS = {
     "issues/list-comments": LOOK,
     "issues/list-for-repo": ("issues:read",),
     "issues/list-labels-on-issue": LOOK,
-    "issues/remove-label": TALK,
     "issues/update": TALK,
     "issues/update-comment": TALK,
     "pulls/get": ("pull-requests:read",),
@@ -48,7 +46,6 @@ GRANTS = {
     "repos/create-commit-status": ("statuses:write",),
     "repos/get": ("metadata:read",),
     "repos/get-commit": ("contents:read",),
-    "repos/list-commit-statuses-for-ref": ("statuses:read",),
     "repos/list-pull-requests-associated-with-commit": ("pull-requests:read",),
 }
 

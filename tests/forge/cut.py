@@ -18,11 +18,10 @@ from typing import Any
 OPERATIONS = (
     "actions/download-artifact", "actions/list-artifacts-for-repo",
     "checks/create", "checks/list-for-ref", "checks/update",
-    "issues/add-labels", "issues/create", "issues/create-comment", "issues/create-label", "issues/get",
-    "issues/list-comments", "issues/list-for-repo", "issues/list-labels-on-issue", "issues/remove-label",
-    "issues/update", "issues/update-comment",
+    "issues/create", "issues/create-comment", "issues/create-label", "issues/get", "issues/list-comments",
+    "issues/list-for-repo", "issues/list-labels-on-issue", "issues/update", "issues/update-comment",
     "pulls/get", "pulls/list-commits", "pulls/list-reviews",
-    "repos/create-commit-status", "repos/get", "repos/get-commit", "repos/list-commit-statuses-for-ref",
+    "repos/create-commit-status", "repos/get", "repos/get-commit",
     "repos/list-pull-requests-associated-with-commit",
 )  # fmt: skip
 WORDS = {

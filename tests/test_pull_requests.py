@@ -1,0 +1,161 @@
+"""The pull-request flow on GitHub: the shipped workflow files run, against a forge that is held to GitHub's own API."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.estates import AGENCY, BOXES, mail, make, northwind
+from tests.forge.actions import Actions
+from tests.forge.api import serve
+from tests.forge.github import BOT, GitHub
+
+ROOT = Path(__file__).resolve().parent.parent
+INFO = "aliases:\n  info: [jane]\n"
+KIM = mail({**BOXES, "kim": "{owner: jane}"}, INFO)
+LEE = mail({**BOXES, "kim": "{owner: jane}", "lee": "{owner: jane}"}, INFO)
+
+
+class Agency:
+    """An estate on GitHub, its live systems, and the clone of somebody who works on it."""
+
+    def __init__(self, folder, api, estate):
+        self.api, self.github, self.estate = api, api.github, estate
+        self.actions = Actions(api, folder)
+        self.actions.variables = {"RECONCILER_APPLY": "true"}
+        self.database = folder / "live" / "mail.sqlite"
+
+    def branch(self, name, files):
+        """A branch from main with a commit, pushed."""
+        self.estate.git("fetch", "--quiet", "origin")
+        self.estate.git("switch", "--quiet", "--detach", "origin/main")
+        self.push(name, files)
+
+    def push(self, name, files):
+        """One more commit, pushed to a branch."""
+        self.estate.write(files)
+        self.estate.git("push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{name}")
+
+    def merged(self, pull, who="anna"):
+        """Merged by somebody, and what comes of it."""
+        before = self.github.main
+        self.github.merge(pull, who)
+        return self.actions.run("apply", "push", self.api.answers.push_event(before))["apply"]
+
+    def sql(self, text):
+        with closing(sqlite3.connect(self.database)) as connection:
+            rows = connection.execute(text).fetchall()
+            connection.commit()
+        return rows
+
+    def state(self, name):
+        return self.sql(f"SELECT active FROM mailbox WHERE username = '{name}@northwind.example'")
+
+    def said(self, number, topic):
+        """Our comments of a topic at a pull request."""
+        return [c["body"] for c in self.github.comments[number] if c["body"].startswith(f"<!-- reconciler:{topic} ")]
+
+
+@pytest.fixture
+def agency(tmp_path):
+    """Northwind, applied once from somebody's machine; Anna and Bela may approve."""
+    live = AGENCY.replace("///var/mail.sqlite", f"///{tmp_path}/live/mail.sqlite").replace("var/zones", f"{tmp_path}/live/zones")
+    roles = "roles: {mailbox_admin: [ops], dns_auth: [ops], reset_approver: [ops]}\n"
+    for who in ("anna", "bela"):
+        live = live.replace(f"{who}: {{", f'{who}: {{account: "@{who}", ')
+    estate = make(tmp_path / "estate", northwind(), agency=live + roles)
+    shutil.copytree(ROOT / ".github", estate.root / ".github")
+    estate.commit("Workflows")
+    estate.git("init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "estate.git"))
+    estate.git("remote", "add", "origin", str(tmp_path / "estate.git"))
+    estate.git("push", "--quiet", "origin", "main")
+    estate.applied()
+    with serve(GitHub(tmp_path / "estate.git", approvals=1)) as api:
+        yield Agency(tmp_path, api, estate)
+
+
+def test_a_mailbox_comes_by_pull_request(agency):
+    """Planned on the pull request, planned anew on the next push in the same comment, applied on merge, told there."""
+    github = agency.github
+    agency.branch("kim", KIM)
+    pull = github.open_pull("nora", "kim", "A mailbox for Kim")
+    assert agency.actions.pull(pull)["plan"].result == "success"
+    (first,) = agency.said(1, "plan")
+    assert "kim@northwind.example" in first
+    agency.push("kim", LEE)
+    github.push(pull)
+    assert agency.actions.pull(pull, "synchronize")["plan"].result == "success"
+    (second,) = agency.said(1, "plan")
+    assert "lee@northwind.example" in second
+    assert [label["name"] for label in github.issues[1]["labels"]] == ["plan: changes"]
+    assert agency.sql("SELECT count(*) FROM mailbox") == [(2,)]
+    github.review(pull, "anna")
+    done = agency.merged(pull)
+    assert done.result == "success", done.log
+    assert agency.state("kim") == agency.state("lee") == [(1,)]
+    (told,) = agency.said(1, "apply")
+    assert {c["user"]["login"] for c in github.comments[1]} == {BOT}
+    assert [s["state"] for s in github.statuses[github.main]] == ["success"]
+
+
+def test_a_revert_retires_and_its_revert_brings_back(agency):
+    """What a merge made goes back by a pull request that a mailbox admin approved, and comes again with its password."""
+    agency.branch("kim", KIM)
+    pull = agency.github.open_pull("nora", "kim", "A mailbox for Kim")
+    agency.actions.pull(pull)
+    agency.github.review(pull, "bela")
+    assert agency.merged(pull).result == "success"
+    agency.sql("UPDATE mailbox SET password = 'hash' WHERE username = 'kim@northwind.example'")
+    for name, active in (("away", 0), ("again", 1)):
+        agency.estate.git("fetch", "--quiet", "origin")
+        agency.estate.git("switch", "--quiet", "--detach", "origin/main")
+        agency.estate.git("revert", "--no-edit", "--mainline", "1", "HEAD")
+        agency.push(name, {})
+        pull = agency.github.open_pull("nora", name, "Revert")
+        assert agency.actions.pull(pull)["plan"].result == "success"
+        agency.github.review(pull, "bela")
+        done = agency.merged(pull)
+        assert done.result == "success", done.log
+        assert agency.sql("SELECT active, password FROM mailbox WHERE username LIKE 'kim@%'") == [(active, "hash")]
+    labels = [[label["name"] for label in issue["labels"]] for issue in agency.github.issues.values()]
+    assert labels == [["plan: changes"], ["plan: takes away"], ["plan: changes"]]
+
+
+def test_drift_is_an_issue_until_it_is_over(agency):
+    """One issue for the client, made, left alone while nothing moves, closed when live is as Git says again."""
+    agency.sql("UPDATE mailbox SET quota = 1 WHERE username = 'jane@northwind.example'")
+    for _ in range(2):
+        done = agency.actions.run("drift", "schedule", agency.api.answers.event(schedule="43 4 * * *"))["drift"]
+        assert done.result == "success", done.log
+    (issue,) = agency.github.issues.values()
+    assert (issue["state"], issue["user"]["login"], issue["labels"][0]["name"]) == ("open", BOT, "drift")
+    assert "jane@northwind.example" in issue["body"]
+    agency.sql(f"UPDATE mailbox SET quota = {5 * 2**30} WHERE username = 'jane@northwind.example'")
+    agency.actions.run("drift", "workflow_dispatch", agency.api.answers.event(inputs={}))
+    assert issue["state"] == "closed"
+
+
+def test_a_fork_learns_what_git_and_ledger_say(agency, tmp_path):
+    """Its pull request is planned without a live system, a secret or a word written at GitHub; nothing is granted for it."""
+    agency.estate.git("switch", "--quiet", "--create", "kim")
+    agency.estate.write(KIM)
+    agency.estate.git("clone", "--quiet", "--bare", ".", str(tmp_path / "fork.git"))
+    agency.database.rename(tmp_path / "away")
+    pull = agency.github.open_pull("mallory", "kim", "A mailbox for Kim", fork=tmp_path / "fork.git")
+    runs = agency.actions.pull(pull)
+    assert {job: run.result for job, run in runs.items()} == {"plan": "skipped", "fork": "success"}
+    assert "create mailbox kim@northwind.example" in runs["fork"].log
+    assert agency.api.asked == []
+    assert not agency.database.exists()
+
+
+def test_a_purge_is_for_a_hand(agency):
+    """Its workflow names a client; without the repository's variable neither it nor an apply runs."""
+    event = agency.api.answers.event(inputs={"tenant": "northwind"})
+    done = agency.actions.run("purge", "workflow_dispatch", event)["purge"]
+    assert done.result == "success", done.log
+    agency.actions.variables = {}
+    for workflow in ("apply", "purge", "drift"):
+        assert agency.actions.run(workflow, "workflow_dispatch", event)[workflow].result == "skipped"
