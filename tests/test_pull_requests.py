@@ -9,7 +9,7 @@ import pytest
 
 from tests.estates import AGENCY, BOXES, mail, make, northwind
 from tests.forge.actions import Actions
-from tests.forge.api import serve
+from tests.forge.api import Fault, serve
 from tests.forge.github import BOT, GitHub
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,8 +50,12 @@ class Agency:
             connection.commit()
         return rows
 
-    def state(self, name):
-        return self.sql(f"SELECT active FROM mailbox WHERE username = '{name}@northwind.example'")
+    def box(self, name):
+        """[(whether its owner may log in, its password)] of a mailbox of Northwind; empty where it is not there."""
+        return self.sql(
+            "SELECT coalesce(login_enabled, 1), password FROM mailbox LEFT JOIN reconciler_mailbox USING (username) "
+            f"WHERE username = '{name}@northwind.example'"
+        )
 
     def said(self, number, topic):
         """Our comments of a topic at a pull request."""
@@ -61,7 +65,7 @@ class Agency:
 @pytest.fixture
 def agency(tmp_path):
     """Northwind, applied once from somebody's machine; Anna and Bela may approve."""
-    live = AGENCY.replace("///var/mail.sqlite", f"///{tmp_path}/live/mail.sqlite").replace("var/zones", f"{tmp_path}/live/zones")
+    live = AGENCY.replace("///var/", f"///{tmp_path}/live/").replace("var/zones", f"{tmp_path}/live/zones")
     roles = "roles: {mailbox_admin: [ops], dns_auth: [ops], reset_approver: [ops]}\n"
     for who in ("anna", "bela"):
         live = live.replace(f"{who}: {{", f'{who}: {{account: "@{who}", ')
@@ -77,7 +81,7 @@ def agency(tmp_path):
 
 
 def test_a_mailbox_comes_by_pull_request(agency):
-    """Planned on the pull request, planned anew on the next push in the same comment, applied on merge, told there."""
+    """Planned on the pull request, planned anew on a push in the same comment, applied on merge, and told there."""
     github = agency.github
     agency.branch("kim", KIM)
     pull = github.open_pull("nora", "kim", "A mailbox for Kim")
@@ -94,21 +98,21 @@ def test_a_mailbox_comes_by_pull_request(agency):
     github.review(pull, "anna")
     done = agency.merged(pull)
     assert done.result == "success", done.log
-    assert agency.state("kim") == agency.state("lee") == [(1,)]
-    (told,) = agency.said(1, "apply")
+    assert [[may for may, _ in agency.box(name)] for name in ("kim", "lee")] == [[1], [1]]
+    assert len(agency.said(1, "apply")) == 1
     assert {c["user"]["login"] for c in github.comments[1]} == {BOT}
     assert [s["state"] for s in github.statuses[github.main]] == ["success"]
 
 
 def test_a_revert_retires_and_its_revert_brings_back(agency):
-    """What a merge made goes back by a pull request that a mailbox admin approved, and comes again with its password."""
+    """What a merge made goes back by a pull request that a mailbox admin approved, and comes again as it was."""
     agency.branch("kim", KIM)
     pull = agency.github.open_pull("nora", "kim", "A mailbox for Kim")
     agency.actions.pull(pull)
     agency.github.review(pull, "bela")
     assert agency.merged(pull).result == "success"
     agency.sql("UPDATE mailbox SET password = 'hash' WHERE username = 'kim@northwind.example'")
-    for name, active in (("away", 0), ("again", 1)):
+    for name, may in (("away", 0), ("again", 1)):
         agency.estate.git("fetch", "--quiet", "origin")
         agency.estate.git("switch", "--quiet", "--detach", "origin/main")
         agency.estate.git("revert", "--no-edit", "--mainline", "1", "HEAD")
@@ -118,27 +122,73 @@ def test_a_revert_retires_and_its_revert_brings_back(agency):
         agency.github.review(pull, "bela")
         done = agency.merged(pull)
         assert done.result == "success", done.log
-        assert agency.sql("SELECT active, password FROM mailbox WHERE username LIKE 'kim@%'") == [(active, "hash")]
+        assert agency.box("kim") == [(may, "hash")]
     labels = [[label["name"] for label in issue["labels"]] for issue in agency.github.issues.values()]
     assert labels == [["plan: changes"], ["plan: takes away"], ["plan: changes"]]
 
 
+def test_a_removal_waits_for_who_may_approve_it(agency):
+    """What nobody approved who may is left as it is, and the pull request says so; an author does not count."""
+    agency.github.accounts["bela"] = "anna@agency.example"  # whose address the commits have
+    agency.branch("fewer", mail({"jane": BOXES["jane"]}, INFO))
+    pull = agency.github.open_pull("nora", "fewer", "Tom leaves")
+    agency.actions.pull(pull)
+    agency.github.review(pull, "bela")
+    done = agency.merged(pull)
+    assert done.result == "failure"
+    assert [may for may, _ in agency.box("tom")] == [1]
+    assert "mailbox_admin" in agency.said(1, "apply")[0]
+
+
+def test_nothing_of_a_pull_request_runs(agency, tmp_path):
+    """Its title, the name of its branch and the Python in it are read by nobody who would do what they say."""
+    pwned = tmp_path / "pwned"
+    code = f"open({str(pwned)!r}, 'w').close()\n"
+    names = ("sitecustomize.py", "yaml.py", "github/__init__.py", "reconciler/__init__.py", "setup.py")
+    branch = f"kim$(touch${{IFS}}{pwned})"
+    agency.branch(branch, KIM | dict.fromkeys(names, code))
+    pull = agency.github.open_pull("mallory", branch, f'"; touch {pwned}; ## $(touch {pwned})')
+    assert agency.actions.pull(pull)["plan"].result == "success"
+    assert not pwned.exists()
+
+
+def test_a_marker_that_others_paste_is_not_ours(agency):
+    """A comment that looks like ours is left alone, by whomever; ours stands beside it."""
+    agency.branch("kim", KIM)
+    pull = agency.github.open_pull("nora", "kim", "A mailbox for Kim")
+    agency.github.comment(1, "mallory", "<!-- reconciler:plan {} -->\nNothing to see here")
+    agency.actions.pull(pull)
+    assert [(c["user"]["login"], "kim@" in c["body"]) for c in agency.github.comments[1]] == [
+        ("mallory", False), (BOT, True),
+    ]  # fmt: skip
+
+
+def test_a_lost_answer_makes_no_second_comment(agency):
+    """GitHub did it and did not say so: what is asked again leads to the same."""
+    agency.branch("kim", KIM)
+    pull = agency.github.open_pull("nora", "kim", "A mailbox for Kim")
+    agency.api.faults.append(Fault("issues/create-comment", 502, after=True))
+    assert agency.actions.pull(pull)["plan"].result == "success"
+    (said,) = agency.said(1, "plan")
+    assert "kim@northwind.example" in said
+
+
 def test_drift_is_an_issue_until_it_is_over(agency):
     """One issue for the client, made, left alone while nothing moves, closed when live is as Git says again."""
-    agency.sql("UPDATE mailbox SET quota = 1 WHERE username = 'jane@northwind.example'")
+    agency.sql("UPDATE mailbox SET quota = 1 WHERE username = 'tom@northwind.example'")
     for _ in range(2):
         done = agency.actions.run("drift", "schedule", agency.api.answers.event(schedule="43 4 * * *"))["drift"]
         assert done.result == "success", done.log
     (issue,) = agency.github.issues.values()
     assert (issue["state"], issue["user"]["login"], issue["labels"][0]["name"]) == ("open", BOT, "drift")
-    assert "jane@northwind.example" in issue["body"]
-    agency.sql(f"UPDATE mailbox SET quota = {5 * 2**30} WHERE username = 'jane@northwind.example'")
+    assert "tom@northwind.example" in issue["body"]
+    agency.sql(f"UPDATE mailbox SET quota = {2 * 2**30} WHERE username = 'tom@northwind.example'")
     agency.actions.run("drift", "workflow_dispatch", agency.api.answers.event(inputs={}))
     assert issue["state"] == "closed"
 
 
 def test_a_fork_learns_what_git_and_ledger_say(agency, tmp_path):
-    """Its pull request is planned without a live system, a secret or a word written at GitHub; nothing is granted for it."""
+    """Its pull request is planned without a live system, a secret, or a word to GitHub."""
     agency.estate.git("switch", "--quiet", "--create", "kim")
     agency.estate.write(KIM)
     agency.estate.git("clone", "--quiet", "--bare", ".", str(tmp_path / "fork.git"))

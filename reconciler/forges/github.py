@@ -65,12 +65,14 @@ class GitHub:
     def say(self, pull: int, topic: Topic, text: str) -> None:
         with _errors(f"the comment of pull request {pull}"):
             issue = self._repository.get_issue(pull)
-            for comment in issue.get_comments():
-                if comment.user.login == _BOT and comment.body.startswith(_marker(topic)):
-                    if comment.body != text:
-                        comment.edit(text)
-                    return
-            issue.create_comment(text)
+            every = [comment for comment in issue.get_comments() if comment.user.login == _BOT]
+            ours = [comment for comment in every if comment.body.startswith(_marker(topic))]
+            if not ours:
+                issue.create_comment(text)
+            elif ours[0].body != text:
+                ours[0].edit(text)
+            for double in ours[1:]:  # an answer was lost, and the library asked again
+                double.delete()
 
     def judge(self, head: str, verdict: Verdict) -> None:
         text = verdict.text if len(verdict.text) <= _CHECK_LIMIT else "It is too long for a check: see the summary."

@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 BIN = Path(sys.executable).parent
 RUNNER = "ubuntu-24.04"
+OUTER = ("ACTIONS_", "GITHUB_", "RUNNER_")  # of the runner that runs these very tests
 
 
 class Run(NamedTuple):
@@ -77,7 +78,8 @@ class Actions:
             *_options("--env", _variables(self.api, folder)), *_options("--var", self.variables),
             *_options("--secret", given), *_stand_ins(file),
         ]  # fmt: skip
-        environment = os.environ | {"XDG_CACHE_HOME": str(folder / job), "PATH": _path()}
+        outer = {name: value for name, value in os.environ.items() if not name.startswith(OUTER)}
+        environment = outer | {"XDG_CACHE_HOME": str(folder / job), "PATH": _path()}
         done = subprocess.run(
             [*map(str, command)], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
@@ -85,7 +87,8 @@ class Actions:
         return _run(done)
 
     def _keep(self, folder: Path) -> None:
-        """What the job left of artifacts."""
+        """What the job left of artifacts, which belong to the commit that it ran at."""
+        commit = self.api.github.git("rev-parse", "HEAD", at=folder)
         for artifact in (folder / "artifacts").glob("*"):
             archive = io.BytesIO()
             with zipfile.ZipFile(archive, "w") as packed:
@@ -93,13 +96,14 @@ class Actions:
                     packed.write(path, path.name)
                     path.unlink()
             artifact.rmdir()
-            self.api.github.keep(artifact.name, archive.getvalue(), "")
+            self.api.github.keep(artifact.name, archive.getvalue(), commit)
 
 
 def _variables(api: Api, folder: Path) -> dict[str, str]:
     """What the runner and the stand-ins are told."""
     return {
         "GITHUB_API_URL": api.github.url, "GITHUB_REPOSITORY": api.github.name, "GITHUB_RUN_ID": folder.name[4:],
+        "NO_COLOR": "1", "TTY_COMPATIBLE": "0",  # act gives every step a terminal, which GitHub does not
         "FORGE_REPOSITORY": str(api.github.bare), "FORGE_ARTIFACTS": str(folder / "artifacts"),
     }  # fmt: skip
 

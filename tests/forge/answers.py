@@ -129,12 +129,22 @@ class Answers:
         return Answer(201, self.github.comment(self._issue(asked)["number"], BOT, _fitting(body["body"])))
 
     def _issues_update_comment(self, asked: Any, body: Any) -> Any:
-        found = [one for some in self.github.comments.values() for one in some if one["id"] == asked["comment_id"]]
+        _, comment = self._own(asked["comment_id"])
+        comment.update(body=_fitting(body["body"]), updated_at=now())
+        return comment
+
+    def _issues_delete_comment(self, asked: Any, _: Any) -> Any:
+        thread, comment = self._own(asked["comment_id"])
+        thread.remove(comment)
+        return Answer(204)
+
+    def _own(self, ident: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """A comment of the bot's, and those it stands among."""
+        found = [(some, one) for some in self.github.comments.values() for one in some if one["id"] == ident]
         if not found:
             raise Failed(404, "Not Found")
-        if found[0]["user"]["login"] != BOT:
+        if found[0][1]["user"]["login"] != BOT:
             raise Failed(403, "Must have admin rights to Repository.")
-        found[0].update(body=_fitting(body["body"]), updated_at=now())
         return found[0]
 
     def _issues_list_for_repo(self, asked: Any, _: Any) -> Any:

@@ -34,6 +34,7 @@ GRANTS = {
     "issues/create": ("issues:write",),
     "issues/create-comment": TALK,
     "issues/create-label": ("issues:write",),
+    "issues/delete-comment": TALK,
     "issues/get": LOOK,
     "issues/list-comments": LOOK,
     "issues/list-for-repo": ("issues:read",),

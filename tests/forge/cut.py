@@ -18,8 +18,9 @@ from typing import Any
 OPERATIONS = (
     "actions/download-artifact", "actions/list-artifacts-for-repo",
     "checks/create", "checks/list-for-ref", "checks/update",
-    "issues/create", "issues/create-comment", "issues/create-label", "issues/get", "issues/list-comments",
-    "issues/list-for-repo", "issues/list-labels-on-issue", "issues/update", "issues/update-comment",
+    "issues/create", "issues/create-comment", "issues/create-label", "issues/delete-comment", "issues/get",
+    "issues/list-comments", "issues/list-for-repo", "issues/list-labels-on-issue", "issues/update",
+    "issues/update-comment",
     "pulls/get", "pulls/list-commits", "pulls/list-reviews",
     "repos/create-commit-status", "repos/get", "repos/get-commit",
     "repos/list-pull-requests-associated-with-commit",

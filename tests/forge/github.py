@@ -128,7 +128,7 @@ class GitHub:
 
     def label(self, name: str, color: str = "ededed") -> dict[str, Any]:
         """A label of the repository; GitHub makes one in passing where an issue is given one that is not there."""
-        known = {"id": next(self.ids), "name": name, "color": color}
+        known = {"id": next(self.ids), "name": name, "color": color, "description": ""}
         return self.labels.setdefault(name, filled("label", known))
 
     def keep(self, name: str, archive: bytes, commit: str) -> None:
