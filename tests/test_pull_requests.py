@@ -66,10 +66,9 @@ class Agency:
 def agency(tmp_path):
     """Northwind, applied once from somebody's machine; Anna and Bela may approve."""
     live = AGENCY.replace("///var/", f"///{tmp_path}/live/").replace("var/zones", f"{tmp_path}/live/zones")
-    roles = "roles: {mailbox_admin: [ops], dns_auth: [ops], reset_approver: [ops]}\n"
     for who in ("anna", "bela"):
         live = live.replace(f"{who}: {{", f'{who}: {{account: "@{who}", ')
-    estate = make(tmp_path / "estate", northwind(), agency=live + roles)
+    estate = make(tmp_path / "estate", northwind(), agency=live)
     shutil.copytree(ROOT / ".github", estate.root / ".github")
     estate.commit("Workflows")
     estate.git("init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "estate.git"))
