@@ -1,82 +1,22 @@
 """The pull-request flow on GitHub: the shipped workflow files run, against a forge that is held to GitHub's own API."""
 
-import shutil
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 
-from tests.estates import AGENCY, BOXES, mail, make, northwind
-from tests.forge.actions import Actions
-from tests.forge.api import Fault, serve
-from tests.forge.github import BOT, GitHub
+from tests.estates import BOXES, mail
+from tests.forge.agency import agency_in
+from tests.forge.api import Fault
+from tests.forge.github import BOT
 
-ROOT = Path(__file__).resolve().parent.parent
 INFO = "aliases:\n  info: [jane]\n"
 KIM = mail({**BOXES, "kim": "{owner: jane}"}, INFO)
 LEE = mail({**BOXES, "kim": "{owner: jane}", "lee": "{owner: jane}"}, INFO)
 
 
-class Agency:
-    """An estate on GitHub, its live systems, and the clone of somebody who works on it."""
-
-    def __init__(self, folder, api, estate):
-        self.api, self.github, self.estate = api, api.github, estate
-        self.actions = Actions(api, folder)
-        self.actions.variables = {"RECONCILER_APPLY": "true"}
-        self.database = folder / "live" / "mail.sqlite"
-
-    def branch(self, name, files):
-        """A branch from main with a commit, pushed."""
-        self.estate.git("fetch", "--quiet", "origin")
-        self.estate.git("switch", "--quiet", "--detach", "origin/main")
-        self.push(name, files)
-
-    def push(self, name, files):
-        """One more commit, pushed to a branch."""
-        self.estate.write(files)
-        self.estate.git("push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{name}")
-
-    def merged(self, pull, who="anna"):
-        """Merged by somebody, and what comes of it."""
-        before = self.github.main
-        self.github.merge(pull, who)
-        return self.actions.run("apply", "push", self.api.answers.push_event(before))["apply"]
-
-    def sql(self, text):
-        with closing(sqlite3.connect(self.database)) as connection:
-            rows = connection.execute(text).fetchall()
-            connection.commit()
-        return rows
-
-    def box(self, name):
-        """[(whether its owner may log in, its password)] of a mailbox of Northwind; empty where it is not there."""
-        return self.sql(
-            "SELECT coalesce(login_enabled, 1), password FROM mailbox LEFT JOIN reconciler_mailbox USING (username) "
-            f"WHERE username = '{name}@northwind.example'"
-        )
-
-    def said(self, number, topic):
-        """Our comments of a topic at a pull request."""
-        return [c["body"] for c in self.github.comments[number] if c["body"].startswith(f"<!-- reconciler:{topic} ")]
-
-
 @pytest.fixture
 def agency(tmp_path):
-    """Northwind, applied once from somebody's machine; Anna and Bela may approve."""
-    live = AGENCY.replace("///var/", f"///{tmp_path}/live/").replace("var/zones", f"{tmp_path}/live/zones")
-    for who in ("anna", "bela"):
-        live = live.replace(f"{who}: {{", f'{who}: {{account: "@{who}", ')
-    estate = make(tmp_path / "estate", northwind(), agency=live)
-    shutil.copytree(ROOT / ".github", estate.root / ".github")
-    estate.commit("Workflows")
-    estate.git("init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "estate.git"))
-    estate.git("remote", "add", "origin", str(tmp_path / "estate.git"))
-    estate.git("push", "--quiet", "origin", "main")
-    estate.applied()
-    with serve(GitHub(tmp_path / "estate.git", approvals=1)) as api:
-        yield Agency(tmp_path, api, estate)
+    """Northwind on GitHub."""
+    with agency_in(tmp_path) as agency:
+        yield agency
 
 
 def test_a_mailbox_comes_by_pull_request(agency):
