@@ -22,6 +22,9 @@ _ZONE = shape(
 )
 
 
+_MOVED = frozenset({"DEFAULT", "INCREASE"})  # EPOCH does not within a second, others depend on a second setting
+
+
 class Record(NamedTuple):
     """One value of a set: as the server spells it, and as it is compared. A disabled one answers no query."""
 
@@ -41,6 +44,12 @@ class Zone(NamedTuple):
     @property
     def live(self) -> set[Key]:
         return {key for key, held in self.records.items() if not all(one.disabled for one in held)}
+
+    def serial(self, name: str) -> int:
+        """That of the SOA it came with, if the API moves it with each change, whatever else happens; else 0."""
+        soa = self.records.get(("SOA", name), ())
+        said = soa[0].content.split(" ") if len(soa) == 1 and self.soa_edit_api in _MOVED else []
+        return int(said[2]) if len(said) == 7 and said[2].isdecimal() else 0
 
 
 def visible(text: str) -> str:

@@ -46,6 +46,12 @@ def choice(settings: Mapping[str, Any], key: str, values: Collection[str]) -> It
         yield (key,), f"must be one of {', '.join(values)}"
 
 
+def switch(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
+    """This setting is yes or no, where it is there."""
+    if not isinstance(settings.get(key, False), bool):
+        yield (key,), "must be true or false"
+
+
 def servers(settings: Mapping[str, Any], key: str) -> Iterator[Problem]:
     """This setting is a list of name servers with their ports, at least one, where it is there."""
     names = settings.get(key, ["localhost"])

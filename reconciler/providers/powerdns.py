@@ -17,7 +17,8 @@ from urllib.parse import quote
 from reconciler import canonical
 from reconciler.errors import Conflict, Missing, ProviderError, Refused, Unreachable
 from reconciler.kinds import record
-from reconciler.providers import _http, _rrsets, _sets, _shapes
+from reconciler.providers import _http, _identity, _rrsets, _sets, _shapes
+from reconciler.providers._kept import Kept
 from reconciler.shapes import shape
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 SIDE = "dns"
 REQUIRED = frozenset({"key", "url"})
-OPTIONAL = frozenset({"kind", "nameservers", "read_only", "server_id"})
+OPTIONAL = frozenset({"kind", "nameservers", "read_only", "server_id", "trust_serials"})
 
 _KINDS = {"Native": "Native", "Primary": "Master", "Master": "Master"}  # servers before 4.5 know the old word only
 _COPIES = frozenset({"Slave", "Secondary", "Consumer"})
@@ -40,7 +41,7 @@ _NOTIFYING = frozenset({"Master", "Primary", "Producer"})
 _IDENTITY = "reconciler-identity.invalid"
 _THREADS = 4  # the server spends its time in its database: more than these wait there
 _BUSY = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds, about, before a change is looked at and tried again
-_LISTED = shape([{"name": str}])
+_LISTED = shape([{"name": str, "serial?": int}])
 _WHY = shape({"error": str})
 
 
@@ -51,6 +52,7 @@ def problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _http.key_problems(settings, "key")
     yield from _shapes.choice(settings, "kind", _KINDS)
     yield from _shapes.hosts(settings, "nameservers")
+    yield from _shapes.switch(settings, "trust_serials")
 
 
 def connect(name: str, settings: Mapping[str, Any], _root: str) -> PowerDns:
@@ -61,17 +63,22 @@ def connect(name: str, settings: Mapping[str, Any], _root: str) -> PowerDns:
     at = at._replace(path=f"{at.path}/api/v1/servers/{server}")
     api = _http.Api(name, "PowerDNS", at, {"X-API-Key": settings["key"]})
     servers = [canonical.domain(host) for host in settings.get("nameservers", ("localhost",))]
-    return PowerDns(name, api, nameservers=servers, kind=_KINDS[settings.get("kind", "Native")])
+    kind = _KINDS[settings.get("kind", "Native")]
+    return PowerDns(name, api, nameservers=servers, kind=kind, trusts=settings.get("trust_serials", False))
 
 
 class PowerDns:
-    """The provider. A zone that it makes is of this kind and names these servers."""
+    """The provider. A zone that it makes is of this kind and names these servers. Where it `trusts` serials, what a
+    zone held at this one is not read again, until something is written here.
+    """
 
-    def __init__(self, name: str, api: Api, *, nameservers: Sequence[str], kind: str) -> None:
-        self.kinds = {"record": frozenset({"values", "ttl"})}
-        self.cautions = {"zone": _sets.LOCALHOST} if list(nameservers) == ["localhost"] else {}
+    def __init__(self, name: str, api: Api, *, nameservers: Sequence[str], kind: str, trusts: bool) -> None:
+        self.kinds: Mapping[str, frozenset[str]] = {"record": frozenset({"values", "ttl"})}
+        self.cautions: Mapping[str, str] = {"zone": _sets.LOCALHOST} if list(nameservers) == ["localhost"] else {}
         self._name, self._api = name, api
-        self._nameservers, self._kind = nameservers, kind
+        self._nameservers, self._kind, self._trusts = nameservers, kind, trusts
+        self._kept: Kept | None = None
+        self._serials: Mapping[str, int] = {}  # as they were listed
         self._turn = threading.Lock()
         self._met = False  # the server has said which zones it has: what it does not know by then is not there
 
@@ -81,33 +88,50 @@ class PowerDns:
         """
         if not scopes:
             return {}
+        zones = sorted({scope.zone for scope in scopes} - {_IDENTITY})
+        if not self._met:
+            listed = self._listed()
+            zones = [zone for zone in zones if zone in listed]
+            self._met = True
+            if self._trusts:
+                identity = _identity.read(self._name, self)
+                self._kept, self._serials = (Kept(identity) if identity else None), listed
+        found = self._looked(zones)
+        return {scope.domain: self._answer(scope, found.get(scope.zone)) for scope in scopes}
+
+    def _looked(self, zones: Sequence[str]) -> dict[str, Sets | ProviderError | None]:
+        """What is there of each zone; None: no zone. Raises Unreachable where no answer came for any."""
+        found = self._known(zones)
         gone: list[Unreachable] = []
 
-        def look(zone: str) -> Zone | ProviderError | None:
+        def look(zone: str) -> Sets | ProviderError | None:
             try:
-                return gone[0] if gone else self._zone(zone)
+                return gone[0] if gone else self._sets(zone)
             except Unreachable as error:
                 gone.append(error)
                 return error
             except ProviderError as error:
                 return error
 
-        zones = sorted({scope.zone for scope in scopes} - {_IDENTITY})
-        if not self._met:
-            listed = self._listed()
-            zones = [zone for zone in zones if zone in listed]
-            self._met = True
+        rest = [zone for zone in zones if zone not in found]
         with ThreadPoolExecutor(_THREADS) as pool:
-            found = dict(zip(zones, pool.map(look, zones), strict=True))
+            found |= zip(rest, pool.map(look, rest), strict=True)
         if gone and all(answer is gone[0] for answer in found.values()):
             raise gone[0]
-        return {scope.domain: self._answer(scope, found.get(scope.zone)) for scope in scopes}
+        return found
+
+    def _known(self, zones: Sequence[str]) -> dict[str, Sets | ProviderError | None]:
+        """Those that are as they were read last, by their serial in the list."""
+        kept = self._kept
+        known = {zone: kept.sets(zone, self._serials.get(zone, 0)) for zone in zones} if kept else {}
+        return {zone: sets for zone, sets in known.items() if sets is not None}
 
     def apply(self, batch: Batch) -> Mapping[Address, Mapping[str, Value]]:
         """One request. One that failed is made again only after a look that finds all as it was."""
         failed: list[Sets] = []
         try:
             with self._turn:
+                self._kept = None  # the serials are of before
                 self._make(batch, failed)
         except (Conflict, Missing, Refused):  # these promise that nothing was written
             if not failed:
@@ -174,14 +198,22 @@ class PowerDns:
         there = self._zone(_IDENTITY)
         return None if there is None else there.sets.get(("TXT", _IDENTITY), ((), None))[0]
 
-    def _listed(self) -> set[str]:
+    def _listed(self) -> dict[str, int]:
+        """The serial of each zone."""
         answer = self._api.get("/zones?dnssec=false")
         if answer.status != 200:
             raise self._error(answer)
         data = self._api.data(answer)
         if not _LISTED(data):
             raise ProviderError(f"{self._api} answers with something that is no list of zones")
-        return {_rrsets.name(zone["name"]) for zone in data} - {_IDENTITY}
+        return {_rrsets.name(zone["name"]): zone.get("serial", 0) for zone in data}
+
+    def _sets(self, zone: str) -> Sets | None:
+        """What of a zone somebody may declare; None where there is no zone. Raises ProviderError."""
+        there = self._zone(zone)
+        if there and self._kept and there.serial(zone):
+            self._kept.keep(zone, there.serial(zone), there.sets)
+        return there.sets if there else None
 
     def _zone(self, zone: str) -> Zone | None:
         """All of a zone; None where there is none. Raises ProviderError."""
@@ -197,12 +229,12 @@ class PowerDns:
             why = str(error)
         raise ProviderError(f"{self._api} answers for the zone {zone} with {why}; put that right there")
 
-    def _answer(self, scope: Scope, found: Zone | ProviderError | None) -> tuple[Resource, ...] | ProviderError:
+    def _answer(self, scope: Scope, found: Sets | ProviderError | None) -> tuple[Resource, ...] | ProviderError:
         if isinstance(found, ProviderError):
             return found
         if found is None:
             return () if scope.create else self._missing(scope.zone)
-        return tuple(_sets.resources(self._name, found.sets, scope.domain))
+        return tuple(_sets.resources(self._name, found, scope.domain))
 
     def _missing(self, zone: str) -> Missing:
         return Missing(

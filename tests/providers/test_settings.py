@@ -42,6 +42,7 @@ WRONG: list[tuple[str, dict[str, Any], tuple[str | int, ...]]] = [
     ("powerdns", {**POWER, "kind": "Secondary"}, ("kind",)),
     ("powerdns", {**POWER, "server_id": ""}, ("server_id",)),
     ("powerdns", {**POWER, "nameservers": ["ns 1"]}, ("nameservers", 0)),
+    ("powerdns", {**POWER, "trust_serials": "on"}, ("trust_serials",)),
     ("postfix_dovecot", {"database": 5}, ("database",)),
     ("postfix_dovecot", {"database": "mail.sqlite"}, ("database",)),
     ("postfix_dovecot", {"database": "mysql://geheim@[::1/x"}, ("database",)),
