@@ -35,12 +35,14 @@ class Permit(NamedTuple):
         """The part of a tenant's plan that may be made. Raises StalePlan where it is not what was reviewed."""
         if self.everything:
             return _with_due(tenant, self._due(tenant.due))
-        if self.plans:
-            return self._reviewed(tenant)
         if self.digests:
             if not self._by_digest(planned, tenant):
                 raise StalePlan("not what was reviewed")
             return _with_due(tenant, self._due(tenant.due) if self.due else ())
+        return self._reviewed(tenant)
+
+    def _due_alone(self, tenant: TenantPlan) -> TenantPlan:
+        """What follows from lines reviewed earlier, and nothing that is declared."""
         alone = {change.address for change in tenant.changes}
         due = possible([c for c in self._due(tenant.due) if c.address not in alone], tenant.changes)
         return _with_due(tenant._replace(batches=(), takes=_held(tenant), held=tenant.changes), due)
@@ -57,8 +59,10 @@ class Permit(NamedTuple):
         return (resumed or begun.digest in self.digests) and _left_of(begun, tenant)
 
     def _reviewed(self, tenant: TenantPlan) -> TenantPlan:
-        """Of what the reviewed plans show of a tenant; of a tenant in none of them nothing."""
+        """Of what the reviewed plans show of a tenant; of a tenant in none of them nothing but what is due."""
         shown = [found for plan in self.plans for found in plan["tenants"] if found["tenant"] == tenant.tenant]
+        if not shown and self.due:
+            return self._due_alone(tenant)
         if not shown:
             return tenant._replace(
                 batches=(), due=(), steps=(), unfinished=None, takes=frozenset(), names={}, gives={}, given={}

@@ -152,9 +152,21 @@ def test_a_reviewed_plan_lets_what_it_showed_happen(forwarding, tmp_path):
     shown = tmp_path / "shown.json"
     shown.write_text(expired(forwarding).run("plan", "--format", "json").out)
     assert forwarding.apply("--plan", str(before)).code == 0
+    assert forwarding.apply("--plan", str(shown), "--digest", "sha256:00").code == 0  # so it does not count
     assert len(forwarding.one()["due"]) == 2
     assert forwarding.apply("--plan", str(shown)).code == 0
     assert forwarding.one()["due"] == []
+
+
+def test_what_is_due_needs_no_review_where_it_was_asked_for(forwarding, tmp_path):
+    """`--plan FILE --due`: of a tenant that no file shows what is due, and nothing that is declared."""
+    forwarding.write({**contoso()})
+    plan = reviewed(forwarding, tmp_path / "plan.json", "--tenant", "contoso")
+    text = (expired(forwarding).root / NORTHWIND).read_text()
+    forwarding.write({NORTHWIND: text.replace("mailboxes:\n", "mailboxes:\n  new: {owner: jane}\n")})
+    assert forwarding.apply("--plan", plan, "--due").code == 0
+    found = forwarding.one()
+    assert (changes(found), due(found)) == ([("mailhost:mailbox/new@northwind.example", "create")], [])
 
 
 # ---------------------------------------------------------------------- drift
