@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from reconciler import agency as agency_file
-from reconciler import spans, suffixes, tables, tenant_files
+from reconciler import codeowners, spans, suffixes, tables, tenant_files
 from reconciler.agency import Agency
 from reconciler.checks import declared, dns, domains, mail, people, resets, roles
 from reconciler.compile import Compiled, compile_tenant
@@ -73,6 +73,11 @@ class Estate:
         """The tenants' ids; what is no id is there too, and judged when the tenant is parsed."""
         inside = [path for path in self.tree.paths if path.startswith("tenants/")]
         return frozenset(path.split("/", 2)[1] for path in inside if path.count("/") > 1 or self._islink(path))
+
+    def reads(self, path: str) -> bool:
+        """Whether anything is read from a file of that name."""
+        single = {agency_file.FILE, *codeowners.PLACES, self.agency.data.get("ledger", {}).get("allowed_signers")}
+        return path.startswith(("tenants/", "domain-templates/")) or path in single
 
     def has(self, tenant: str) -> bool:
         """Whether there is anything of a tenant."""

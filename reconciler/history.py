@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from reconciler.around import environment, fed
 from reconciler.codeowners import PLACES
 from reconciler.errors import InputError
 from reconciler.estate_rules import NO_COMMIT, NO_FOLDER, NO_REPOSITORY
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 UNBORN = "0" * 40
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
-_ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8", "LANGUAGE": ""}
-_NAMES = ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "NAMESPACE", "PREFIX", "OBJECT_DIRECTORY")
-_ELSEWHERE = frozenset(f"GIT_{name}" for name in _NAMES)
 _Touch = tuple[str, str, str, str]
 _PIPELINE = 400  # names asked for at once: more would fill the pipe while Git waits for us to read
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
@@ -46,27 +44,19 @@ class Repository:
             raise InputError([NO_FOLDER.at(str(root), f"{root} is no folder.", Origin(str(root)))])
 
     def git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        """Run Git and give what it prints. Raises subprocess.CalledProcessError.
-
-        What it reads is put into a file: a pipe is filled page by page, and a megabyte then takes five times as long.
-        """
-        from tempfile import TemporaryFile
-
+        """Run Git and give what it prints. Raises subprocess.CalledProcessError."""
         command = ["git", *_OPTIONS, *arguments]
-        with nullcontext() if stdin is None else TemporaryFile() as file:
-            if file is not None and stdin is not None:
-                file.write(stdin)
-                file.seek(0)
+        with fed(stdin) as file:
             return subprocess.run(  # noqa: S603  (a fixed program, no shell)
-                command, cwd=self.root, stdin=file, capture_output=True, check=True, env=_environment()
+                command, cwd=self.root, stdin=file, capture_output=True, check=True, env=environment(self.root)
             ).stdout
 
-    def attempt(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run Git where failing is an answer: its exit code and what it prints."""
+    def attempt(self, *arguments: str, stdin: str = "", incoming: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Git where failing is an answer: its exit code and what it prints. `incoming` as of `environment`."""
         command = ["git", *_OPTIONS, *arguments]
         return subprocess.run(  # noqa: S603  (a fixed program, no shell)
-            command, cwd=self.root, input=stdin, capture_output=True, check=False, env=_environment(), text=True,
-            errors="replace",
+            command, cwd=self.root, input=stdin, capture_output=True, check=False, text=True, errors="replace",
+            env=environment(self.root, incoming=incoming),
         )  # fmt: skip
 
     def commit(self, revision: str, *, unborn: bool = False) -> str:
@@ -97,6 +87,11 @@ class Repository:
     def prefix(self) -> str:
         """The estate's folder as it is named from the repository's root (`clients/`, or "")."""
         return self.git("rev-parse", "--show-prefix").decode(errors="surrogateescape").removesuffix("\n")
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is one without a working tree, which others push to."""
+        return self.attempt("rev-parse", "--is-bare-repository").stdout == "true\n"
 
     def tree(self, commit: str | None) -> Tree:
         """Every file of the estate at a commit, or (None) in the working tree."""
@@ -198,9 +193,8 @@ class Repository:
     def _start(self, *arguments: str, stdin: int | None = None, stderr: int | None = None) -> subprocess.Popen[bytes]:
         command = ["git", *_OPTIONS, *arguments]
         return subprocess.Popen(  # noqa: S603  (a fixed program, no shell)
-            command, cwd=self.root, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr,
-            env=_environment(),
-        )  # fmt: skip
+            command, cwd=self.root, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, env=environment(self.root)
+        )
 
     def authors(self, base: str | None, commit: str, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
         """{path: (commit, author)} of the last change to each path after `base` (None: in all of history)."""
@@ -255,8 +249,3 @@ def _parted(listing: str) -> Iterator[_Touch]:
             commit, (author, _, mail) = part, next(fields).partition("\n")
         elif part:
             yield part.removeprefix("\n"), commit, author, mail
-
-
-def _environment() -> dict[str, str]:
-    """Ours, without what would turn Git to another repository than the estate's (a hook's variables)."""
-    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | _ENVIRONMENT

@@ -99,18 +99,23 @@ class Session:
         return session
 
     def _remote(self) -> str | None:
-        """Where the ledger is kept: what reconciler.yaml says, else `origin` where there is one."""
-        said = self.systems.data.get("ledger", {})
-        if "remote" in said:
-            return said["remote"]  # type: ignore[no-any-return]
-        return "origin" if self.estate.repository.attempt("config", "remote.origin.url").returncode == 0 else None
+        """Where the ledger is kept: what reconciler.yaml says, else `origin` where there is one.
+
+        What its clones call `origin` is a bare repository itself.
+        """
+        said, repository = self.systems.data.get("ledger", {}), self.estate.repository
+        remote: str | None = said.get("remote", "origin")
+        if remote != "origin" or ("remote" in said and not repository.bare):
+            return remote
+        return remote if repository.attempt("config", "remote.origin.url").returncode == 0 else None
 
     def _changed(self, names: set[str]) -> set[str]:
         """Those whose files differ from what they were, or all of them where the agency's do."""
         if self.since is None:
             return names
         worktree = self.request.worktree
-        paths = self.estate.repository.changed(self.since, None if worktree else self.estate.commit)
+        changed = self.estate.repository.changed(self.since, None if worktree else self.estate.commit)
+        paths = [path for path in changed if self.estate.reads(path)]
         if any(not path.startswith("tenants/") for path in paths):
             return names
         return names & {path.split("/")[1] for path in paths}

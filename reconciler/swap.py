@@ -62,7 +62,7 @@ class Refs:
         if self.remote is None:
             return {}
         specs = [f"{self._base}{tenant}*:{self._base}{tenant}*" for tenant in tenants or ("",)]
-        done = self._repository.attempt("fetch", *_QUIETLY, "--", self.remote, *specs)
+        done = self._repository.attempt("fetch", *_QUIETLY, "--", self.remote, *specs, incoming=False)
         rejected = re.findall(rf"^ ! \[rejected\] +{self._base}(\S+) ", done.stderr, re.MULTILINE)
         if done.returncode and not rejected:
             raise RemoteError(f"the ledger's remote `{self.remote}` does not answer: {done.stderr.strip()}")

@@ -254,6 +254,15 @@ def test_a_hooks_variables_do_not_turn_it_elsewhere(tmp_path, monkeypatch):
     assert [one["tenant"] for one in estate.plan()["tenants"]] == ["northwind"]
 
 
+def test_what_is_pushed_to_another_repository_is_not_seen(tmp_path, monkeypatch):
+    """In a hook of another repository: what waits there is not this estate's, and its ledger is written as ever."""
+    other, estate = make(tmp_path / "other", contoso()), make(tmp_path / "estate", northwind())
+    apart = other.root / ".git" / "objects" / "tmp_objdir-incoming-x"
+    monkeypatch.setenv("GIT_QUARANTINE_PATH", str(apart))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(apart))
+    assert estate.apply().code == 0
+
+
 def test_a_user_without_a_name_has_a_ledger_too(tmp_path, monkeypatch):
     """A user id that no passwd line names, and no identity in Git: the apply is noted all the same."""
     estate = make(tmp_path / "estate", northwind())

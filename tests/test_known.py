@@ -80,6 +80,7 @@ def test_only_what_changed_is_looked_at(tmp_path: Path) -> None:
     before = estate.head
     estate.write(mail({"jane": "{owner: tom}"}, "", "contoso.example"))
     assert [found["tenant"] for found in estate.plan("--changed-since", before)["tenants"]] == ["contoso"]
+    estate.write({"README.md": "Nothing is read from it"})
     assert "1 tenant " in estate.run("validate", "--changed-since", before).out
     estate.write({"reconciler.yaml": (estate.root / "reconciler.yaml").read_text() + "freeze: []\n"})
     assert len(estate.plan("--changed-since", before)["tenants"]) == 2
