@@ -1,4 +1,4 @@
-"""What Git is run with: the estate's own repository, whatever a hook of this or another one has set, and what it reads."""
+"""What Git is run with: the estate's own repository, whatever a hook of another one has set; and what it reads."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler import __version__, cli_checks, cli_ci, cli_past, cli_questions
+from reconciler import __version__, cli_checks, cli_ci, cli_hook, cli_past, cli_questions
 from reconciler.cli_checks import ANNOTATED, annotated
 from reconciler.options import (
     ERROR,
@@ -119,14 +119,14 @@ def apply(form: str, wait: float, yes: bool, **options: Any) -> None:  # noqa: F
     else:
         announce(planned.differing)
     if permit is None and not _agreed(planned):
-        leave(plan_exit(planned, exit_code=False))
+        leave(plan_exit(planned))
     with progress(output) as told:
         done = engine.apply(request._replace(progress=told), planned, permit or Permit(everything=True))
     if form == "json":
         output.text(data.text(data.result(done)))
     else:
         output.lines(results.result(done), more=True)
-    leave(worst([plan_exit(planned, exit_code=False), *map(result_exit, done.tenants)]))
+    leave(worst([plan_exit(planned), *map(result_exit, done.tenants)]))
 
 
 def _permit(
@@ -176,6 +176,7 @@ for command in (
     cli_checks.validate,
     cli_ci.ci,
     cli_checks.explain,
+    cli_hook.hook,
     cli_past.drift,
     cli_past.import_,
     cli_past.log,

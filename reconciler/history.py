@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-
 UNBORN = "0" * 40
 _OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never")
 _Touch = tuple[str, str, str, str]

@@ -128,11 +128,11 @@ class Run:
         return json.loads(self.out)
 
 
-def call(*arguments: str | Path) -> Run:
+def call(*arguments: str | Path, stdin: bytes = b"") -> Run:
     """`reconciler …` in this process, without a terminal. Output that is no UTF-8 is an error here."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     code = 0
-    with redirect_stdout(out), redirect_stderr(err), _as_command(arguments):
+    with redirect_stdout(out), redirect_stderr(err), _as_command(arguments, stdin):
         try:
             cli.main()
         except SystemExit as end:
@@ -141,9 +141,9 @@ def call(*arguments: str | Path) -> Run:
 
 
 @contextmanager
-def _as_command(arguments: tuple[str | Path, ...]) -> Iterator[None]:
+def _as_command(arguments: tuple[str | Path, ...], stdin: bytes) -> Iterator[None]:
     before = sys.argv, sys.stdin
-    sys.argv, sys.stdin = ["reconciler", *map(str, arguments)], io.StringIO()
+    sys.argv, sys.stdin = ["reconciler", *map(str, arguments)], io.TextIOWrapper(io.BytesIO(stdin))
     try:
         yield
     finally:

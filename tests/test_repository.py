@@ -20,10 +20,10 @@ PACKAGE = ROOT / "reconciler"
 SHELL = (
     {"__main__"},
     {"cli"},
-    {"cli_checks", "cli_ci", "cli_past", "cli_questions"},
+    {"cli_checks", "cli_ci", "cli_hook", "cli_past", "cli_questions"},
     {"options"},
     {"output"},
-    {"ci"},
+    {"ci", "hooks"},
     {"adopting", "conforming", "engine", "handing", "inquiries", "rulebook", "validation"},
     {"importing", "rollback"},
     {"rollout"},
@@ -33,7 +33,7 @@ SHELL = (
     {"crossing", "handover", "naming", "runs", "watching"},
     {"session"},
     {"trust"},
-    {"estate", "request", "runner", "spread", "starter"},
+    {"estate", "hub", "request", "runner", "spread", "starter"},
     {"proving", "seen"},
     {"branching"},
     {"journal", "offline", "tenant_files"},
@@ -42,7 +42,7 @@ SHELL = (
     {"edits", "schema", "templates", "ledger", "providers", "forges", "suffixes", "witnesses"},
     {"spans"},
     {"compact", "documents", "entries", "facts", "history", "holders"},
-    {"fetching", "reviewed", "tree"},
+    {"around", "fetching", "reviewed", "tree"},
 )
 CORE = (
     {"plan"},
@@ -89,7 +89,7 @@ PURE_EXCEPTIONS = {
 
 # Each package has one home; everywhere else speaks to that module.
 HOMES = {
-    "click": {"cli", "cli_checks", "cli_ci", "cli_past", "cli_questions", "options", "output"},
+    "click": {"cli", "cli_checks", "cli_ci", "cli_hook", "cli_past", "cli_questions", "options", "output"},
     "cryptography": {"providers"},
     "deepdiff": {"reports"},
     "dkim": {"verifying"},

@@ -31,6 +31,7 @@ SIGNS = {
     "delete": ("-", "red"),
     "purge": ("-", "bold red"),
 }
+TAKES = ("purge", "delete", "retire")  # what nobody may overlook, the worst first
 SEVERITIES = {"error": "bold red", "warning": "yellow", "info": "cyan"}
 _WINDOW = 68  # characters of a line that is quoted: it stays within 80 columns
 _DIFFERS = 3  # files named before "and N more"
@@ -43,10 +44,10 @@ def plan(found: Plan, *, verbose: bool = False) -> Iterator[Line]:
     quiet = []
     for tenant in found.tenants:
         if verbose or _speaks(tenant):
-            yield from _tenant(tenant)
+            yield from of_tenant(tenant)
         else:
             quiet.append(tenant)
-    yield from _ending(found, quiet)
+    yield from ending(found, quiet)
 
 
 def differing(files: Sequence[str]) -> Iterator[Line]:
@@ -64,7 +65,8 @@ def _speaks(tenant: TenantPlan) -> bool:
     return any(parts) or loud or listed
 
 
-def _tenant(tenant: TenantPlan) -> Iterator[Line]:
+def of_tenant(tenant: TenantPlan) -> Iterator[Line]:
+    """All that is said of a tenant."""
     yield ()
     yield ((visible(tenant.tenant), "bold"), (f"  {_headline(tenant)}", ""))
     for address in tenant.forgotten:
@@ -76,13 +78,13 @@ def _tenant(tenant: TenantPlan) -> Iterator[Line]:
         )
     taken = {change.address.name for change in tenant.changes if change.kind.name == "alias" and change.aim is not None}
     for change in tenant.changes:
-        yield from _change(change)
+        yield from of_change(change)
         if change.action == "retire" and change.entry is not None:
             receives = "" if change.address.name in taken else ", and still receives,"
             yield ((f"      kept{receives} until {change.entry.retired} or later", ""),)
     for change in tenant.due:
         yield (("  due", "bold"), (f" ({change.reason}){_needs(change)}:", ""))
-        yield from _change(change)
+        yield from of_change(change)
     yield from _todo(tenant)
     for waiting in tenant.later:
         when = f" on {waiting.when}" if waiting.when else ""
@@ -99,7 +101,7 @@ def _todo(tenant: TenantPlan) -> Iterator[Line]:
     if tenant.todo:
         yield (("  todo by a person (the provider is read only):", "bold"),)
     for change in tenant.todo:
-        yield from _change(change)
+        yield from of_change(change)
     for domain in dict.fromkeys(change.domain for change in tenant.todo if change.kind.name == "record"):
         yield ((f"      to hand over: reconciler records {domain}", "dim"),)
 
@@ -130,7 +132,8 @@ def _counts(changes: Sequence[Change]) -> list[str]:
     return [f"{actions.count(action)} to {action}" for action in SIGNS if action in actions]
 
 
-def _change(change: Change) -> Iterator[Line]:
+def of_change(change: Change) -> Iterator[Line]:
+    """A change: what becomes of what, then where that is written, then its values."""
     sign, style = SIGNS[change.action]
     place = visible(f"{change.origin.file}:{change.origin.line}") if change.origin and change.origin.file else ""
     conflict = (("  (also changed by hand)", "yellow"),) if change.conflict else ()
@@ -163,7 +166,8 @@ def _unmanaged(tenant: TenantPlan) -> Iterator[Line]:
         yield ((f"  unmanaged, not about mail: {counts}", "dim"),)
 
 
-def _ending(found: Plan, quiet: Sequence[TenantPlan]) -> Iterator[Line]:
+def ending(found: Plan, quiet: Sequence[TenantPlan]) -> Iterator[Line]:
+    """What it comes to, in numbers; `quiet` are the tenants of which nothing was said."""
     changes = [change for tenant in found.tenants for change in tenant.changes]
     refused = [tenant.tenant for tenant in found.tenants if tenant.refused]
     adopted = sum(step.what == "adopt" for tenant in found.tenants for step in tenant.steps)

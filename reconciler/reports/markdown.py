@@ -10,7 +10,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from reconciler.reports.lines import SIGNS, told
+from reconciler.reports.lines import SIGNS, TAKES, told
 from reconciler.review import digest, loses
 from reconciler.wording import counted, visible
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from reconciler.findings import Finding
 
 LIMIT = 60_000  # of the platform's 65,536: room for a marker and for characters that count twice
-_TAKES = ("purge", "delete", "retire")
 
 
 def plan(found: Plan) -> str:
@@ -54,11 +53,11 @@ def _verdict(found: Plan) -> list[str]:
 
 
 def _destructive(found: Plan) -> list[str]:
-    taking = [change for tenant in found.tenants for change in tenant.changes if change.action in _TAKES]
+    taking = [change for tenant in found.tenants for change in tenant.changes if change.action in TAKES]
     gone = [address for tenant in found.tenants for address in tenant.forgotten]
     if not taking and not gone:
         return []
-    taking.sort(key=lambda change: (_TAKES.index(change.action), change.address))
+    taking.sort(key=lambda change: (TAKES.index(change.action), change.address))
     let_go = [f"- `!` **let go** {address.kind} {code(address.name)} (not touched)" for address in gone]
     return ["### Takes away", "", *let_go, *(f"- {_headline(change)}" for change in taking), ""]
 
@@ -150,7 +149,7 @@ def _summary(tenant: TenantPlan) -> str:
 
 
 def _first_destructive(changes: Sequence[Change]) -> list[Change]:
-    return sorted(changes, key=lambda change: change.action not in _TAKES)
+    return sorted(changes, key=lambda change: change.action not in TAKES)
 
 
 def _headline(change: Change) -> str:
