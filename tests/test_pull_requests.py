@@ -126,6 +126,15 @@ def test_drift_is_an_issue_until_it_is_over(agency):
     assert issue["state"] == "closed"
 
 
+def test_a_lost_answer_leaves_no_second_issue(agency):
+    """GitHub opened it and did not say so: of the two the next run keeps one open."""
+    agency.sql("UPDATE mailbox SET quota = 1 WHERE username = 'tom@northwind.example'")
+    agency.api.faults.append(Fault("issues/create", 502, after=True))
+    for _ in range(2):
+        agency.actions.run("drift", "schedule", agency.api.answers.event(schedule="43 4 * * *"))
+    assert [issue["state"] for issue in agency.github.issues.values()] == ["closed", "open"]
+
+
 def test_a_fork_learns_what_git_and_ledger_say(agency, tmp_path):
     """Its pull request is planned without a live system, a secret, or a word to GitHub."""
     agency.estate.git("switch", "--quiet", "--create", "kim")

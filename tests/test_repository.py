@@ -281,6 +281,6 @@ def test_help_loads_no_heavy_package():
 
 def test_actions_are_pinned():
     """A tag can be moved to other code; a commit cannot."""
-    uses = re.findall(r"uses: (\S+)(.*)", "".join(p.read_text() for p in (ROOT / ".github").rglob("*.yml")))
+    uses = re.findall(r"\buses: (\S+)(.*)", "".join(p.read_text() for p in (ROOT / ".github").rglob("*.yml")))
     assert uses
     assert [use for use, note in uses if not re.search(r"@[0-9a-f]{40}$", use) or not re.match(r" # v\d", note)] == []

@@ -164,13 +164,16 @@ class GitHub:
 
     @cached_property
     def _drift(self) -> dict[str, Issue]:
-        """{tenant: the issue about its drift}, open or not; of several the newest."""
+        """{tenant: the issue about its drift}, open or not; of several the newest, and the others are closed."""
         found: dict[str, Issue] = {}
         with _errors("the issues about drift"):
             for issue in self._repository.get_issues(state="all", labels=[DRIFT], sort="created", direction="asc"):
                 first = (issue.body or "").partition("\n")[0]
                 if issue.user.login == _BOT and first.startswith(_marker(DRIFT)):
-                    found[first.removeprefix(_marker(DRIFT)).partition(" ")[0]] = issue
+                    tenant = first.removeprefix(_marker(DRIFT)).partition(" ")[0]
+                    if tenant in found and found[tenant].state == "open":  # an answer was lost, as in `say`
+                        found[tenant].edit(state="closed")
+                    found[tenant] = issue
         return found
 
     @cached_property
