@@ -1,14 +1,9 @@
-"""What Git is run with: the estate's own repository, whatever a hook of another one has set; and what it reads."""
+"""What Git is run with: the estate's own repository, whatever a hook of another one has set."""
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _NAMES = ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "NAMESPACE", "PREFIX")
 _APART = frozenset({"GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH"})
@@ -28,20 +23,6 @@ def environment(root: Path, *, incoming: bool = True) -> dict[str, str]:
     """
     kept = _APART if incoming and _pushed_to(root) else frozenset()
     return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE - kept} | _OURS
-
-
-@contextmanager
-def fed(content: bytes | None) -> Iterator[IO[bytes] | None]:
-    """What a process reads, as a file: a pipe is filled page by page, and a megabyte then takes five times as long."""
-    if content is None:
-        yield None
-        return
-    from tempfile import TemporaryFile
-
-    with TemporaryFile() as file:
-        file.write(content)
-        file.seek(0)
-        yield file
 
 
 def _pushed_to(root: Path) -> bool:

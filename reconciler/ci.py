@@ -45,7 +45,7 @@ class Applied(NamedTuple):
     """What an apply of the head came to; `planned` is what there was to do."""
 
     planned: Plan
-    results: tuple[Result, ...]
+    result: Result
 
 
 def plan(request: Request, forge: Forge, into: str) -> Plan:
@@ -118,26 +118,20 @@ def apply(request: Request, forge: Forge, *, digests: tuple[str, ...], purges: b
     Tenants end by themselves: one that differs from what was reviewed is stale, and the others go on.
     """
     planned = engine.plan(request)
-    allowed = _allowed(request, forge, planned) if not digests else Allowed((), {}, ())
-    shown = {tenant["tenant"] for found in allowed.plans for tenant in found["tenants"]}
-    by_review = [tenant for tenant in planned.tenants if digests or tenant.tenant in shown or tenant.changes]
-    others = [tenant for tenant in planned.tenants if tenant not in by_review]
-    plans = () if digests else _every(allowed.plans, by_review)
-    permit = Permit(digests=digests, plans=plans, due=True, purges=purges)
-    results = tuple(
-        engine.apply(request, planned._replace(tenants=tuple(some)), what)
-        for some, what in ((by_review, permit), (others, Permit(due=True, purges=purges)))
-        if some
-    )
-    if results:
-        _tell(forge, allowed, results, log)
-    return Applied(planned, results)
+    if digests:
+        allowed, permit = Allowed((), {}, ()), Permit(digests=digests, due=True, purges=purges)
+    else:
+        allowed = _allowed(request, forge, planned)
+        permit = Permit(plans=_every(allowed.plans, planned), due=True, purges=purges)
+    result = engine.apply(request, planned, permit)
+    _tell(forge, allowed, result, log)
+    return Applied(planned, result)
 
 
-def _every(plans: Sequence[reviewed.Reviewed], tenants: Iterable[TenantPlan]) -> tuple[reviewed.Reviewed, ...]:
-    """The plans, and an empty one: a tenant that none of them shows is stale, and not passed over."""
-    empty = {"tenants": [{"tenant": tenant.tenant, "changes": [], "due": []} for tenant in tenants]}
-    return (*plans, empty)
+def _every(plans: Sequence[reviewed.Reviewed], planned: Plan) -> tuple[reviewed.Reviewed, ...]:
+    """The plans, and an empty one: a tenant that has changes and is in none of them is stale, and not passed over."""
+    waiting = [tenant.tenant for tenant in planned.tenants if tenant.changes]
+    return (*plans, {"tenants": [{"tenant": name, "changes": [], "due": []} for name in waiting]})
 
 
 def _allowed(request: Request, forge: Forge, planned: Plan) -> Allowed:
@@ -186,12 +180,12 @@ def _approved(
     return {**shown, "tenants": tenants}
 
 
-def _tell(forge: Forge, allowed: Allowed, results: Sequence[Result], log: str) -> None:
+def _tell(forge: Forge, allowed: Allowed, result: Result, log: str) -> None:
     """What came of it, beside the log, at the commit, and at the pull requests that brought it."""
-    text = pulls.result(results, allowed.missing, log, forge.limit)
+    text = pulls.result(result, allowed.missing, log, forge.limit)
     forge.summary(text)
-    good = all(tenant.result in {"applied", "nothing", "held"} for found in results for tenant in found.tenants)
-    forge.tell(results[0].commit, good=good, text=text.splitlines()[1].removeprefix("## "))
+    good = all(tenant.result in {"applied", "nothing", "held"} for tenant in result.tenants)
+    forge.tell(result.commit, good=good, text=text.splitlines()[1].removeprefix("## "))
     for number in dict.fromkeys(allowed.pulls):
         forge.say(number, "apply", text)
 

@@ -82,9 +82,8 @@ def apply(folder: str, digests: tuple[str, ...], purge: bool, **options: Any) ->
         done = flow.apply(
             request._replace(progress=told), forge, digests=tuple(filter(None, digests)), purges=purge, log=_run()
         )
-    _log(forge, output, (line for found in done.results for line in results.result(found)))
-    ends = [tenant for found in done.results for tenant in found.tenants]
-    leave(worst([plan_exit(done.planned), *map(result_exit, ends)]))
+    _log(forge, output, results.result(done.result))
+    leave(worst([plan_exit(done.planned), *map(result_exit, done.result.tenants)]))
 
 
 @ci.command()

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES, MAX_LEVELS, MAX_DIGITS = 2**20, 20, 18
 MAX_FINDINGS = 100  # per file: a hostile one can hold a problem in every byte
-
-
 _SCALAR, _MAPPING_END = yaml.ScalarEvent, yaml.MappingEndEvent  # looked up once: they are asked for at every event
 _NEVER = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff"  # C1, separators, bidi, BOM
 _IN_FILE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f{_NEVER}]")

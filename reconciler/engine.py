@@ -167,8 +167,8 @@ def apply(request: Request, planned: Plan, permit: Permit) -> Result:
         if request.no_remote:
             ready = _apart(session, ready, results)
         roll_out(session, run, {found.tenant: found for found in ready}, results)
-        if len(ready) > CHUNK:
-            session.estate.repository.index()
+        if len(ready) > CHUNK:  # each chunk leaves two packs: with one index Git need not open them one by one
+            session.estate.repository.attempt("multi-pack-index", "write")
     return Result(run.id, planned.commit, tuple(results[found.tenant] for found in planned.tenants))
 
 

@@ -13,7 +13,7 @@ import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from reconciler.around import environment, fed
+from reconciler.around import environment
 from reconciler.codeowners import PLACES
 from reconciler.errors import InputError
 from reconciler.estate_rules import NO_COMMIT, NO_FOLDER, NO_REPOSITORY
@@ -42,13 +42,12 @@ class Repository:
         if not root.is_dir():
             raise InputError([NO_FOLDER.at(str(root), f"{root} is no folder.", Origin(str(root)))])
 
-    def git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
-        """Run Git and give what it prints. Raises subprocess.CalledProcessError."""
+    def git(self, *arguments: str, stdin: bytes | None = None, file: IO[bytes] | None = None) -> bytes:
+        """Run Git, which reads `stdin` or a `file`, and give what it prints. Raises subprocess.CalledProcessError."""
         command = ["git", *_OPTIONS, *arguments]
-        with fed(stdin) as file:
-            return subprocess.run(  # noqa: S603  (a fixed program, no shell)
-                command, cwd=self.root, stdin=file, capture_output=True, check=True, env=environment(self.root)
-            ).stdout
+        return subprocess.run(  # noqa: S603  (a fixed program, no shell)
+            command, cwd=self.root, input=stdin, stdin=file, capture_output=True, check=True, env=environment(self.root)
+        ).stdout
 
     def attempt(self, *arguments: str, stdin: str = "", incoming: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Git where failing is an answer: its exit code and what it prints. `incoming` as of `environment`."""
@@ -135,10 +134,6 @@ class Repository:
                     content = reader.read(int(header[2]))
                     reader.read(1)
                     yield name, header[1].decode(), content
-
-    def index(self) -> None:
-        """Make one index of all packs: else each Git process opens as many as an apply has left, two a wave."""
-        self.attempt("multi-pack-index", "write")
 
     def refs(self, *prefixes: str) -> dict[str, str]:
         """{name: id} of every ref below the prefixes."""

@@ -73,21 +73,14 @@ def asked(consents: Iterable[Consent]) -> Iterator[str]:
     yield ""
 
 
-def result(results: Sequence[Result], missing: Mapping[str, Sequence[Consent]], log: str, limit: int) -> str:
+def result(found: Result, missing: Mapping[str, Sequence[Consent]], log: str, limit: int) -> str:
     """The comment about what became of a merge. `missing` are approvals that a tenant lacks, `log` leads to the log."""
-    tenants = [tenant for found in results for tenant in found.tenants if tenant.result != "nothing"]
-    runs = ", ".join(code(found.run) for found in results if any(t.result != "nothing" for t in found.tenants))
-    lines = [
-        _mark("apply", commit=results[0].commit),
-        f"## {_outcome(tenants)}",
-        "",
-        f"Commit `{results[0].commit[:12]}`",
-    ]
-    lines[-1] += (f", run {runs}" if runs else "") + (f" ([log]({log}))" if log else "")
-    lines += ["", *_table(tenants)] if tenants else []
+    tenants = [tenant for tenant in found.tenants if tenant.result != "nothing"]
+    place = f"Commit `{found.commit[:12]}`, run `{found.run}`" + (f" ([log]({log}))" if log else "")
+    lines = [_mark("apply", commit=found.commit), f"## {_outcome(tenants)}", "", place, ""]
+    lines += _table(tenants) if tenants else []
     for tenant in sorted(tenants, key=lambda tenant: tenant.result in _WELL):
-        run = next(found.run for found in results if tenant in found.tenants)
-        lines += _detail(tenant, run, missing.get(tenant.tenant, ()))
+        lines += _detail(tenant, found.run, missing.get(tenant.tenant, ()))
     return markdown.cut("\n".join(lines), limit - _ROOM)
 
 
