@@ -184,8 +184,9 @@ def _tell(forge: Forge, allowed: Allowed, result: Result, log: str) -> None:
     """What came of it, beside the log, at the commit, and at the pull requests that brought it."""
     text = pulls.result(result, allowed.missing, log, forge.limit)
     forge.summary(text)
-    good = all(tenant.result in {"applied", "nothing", "held"} for tenant in result.tenants)
-    forge.tell(result.commit, good=good, text=text.splitlines()[1].removeprefix("## "))
+    if not forge.clocked or any(tenant.done for tenant in result.tenants):  # else it says what is said already
+        good = all(tenant.result in {"applied", "nothing", "held"} for tenant in result.tenants)
+        forge.tell(result.commit, good=good, text=text.splitlines()[1].removeprefix("## "))
     for number in dict.fromkeys(allowed.pulls):
         forge.say(number, "apply", text)
 

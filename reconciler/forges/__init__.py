@@ -57,6 +57,7 @@ class Forge(Protocol):
     """One Git host. Each method raises ForgeError where the host does not do it."""
 
     limit: int  # characters of a comment, in UTF-16 code units
+    clocked: bool  # whether a clock began this run, and no push or person
     annotates: bool  # whether it reads workflow commands in the log, such as `::error::`
     pull: Pull | None  # which this run is about
 

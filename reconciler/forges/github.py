@@ -46,6 +46,7 @@ class GitHub:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        self.clocked = environment.get("GITHUB_EVENT_NAME") == "schedule"
         event = _event(environment.get("GITHUB_EVENT_PATH", ""))
         self._main = event.get("repository", {}).get("default_branch", "main")
         self.pull = _pull(event)
