@@ -126,7 +126,7 @@ def commit_all(root: Path) -> None:
     """One commit by a fixed author at a fixed time; Git's own settings of this machine are left out."""
     who = {f"GIT_{role}_{part}": value for role in ("AUTHOR", "COMMITTER") for part, value in _WHO.items()}
     env = {**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-    for command in (("init", "-q", "-b", "main"), ("add", "."), ("commit", "-qm", "The estate"), ("gc", "-q")):
+    for command in (("add", "."), ("commit", "-qm", "The estate"), ("gc", "-q")):
         subprocess.run(["git", "-c", "gc.auto=0", *command], cwd=root, env=env, check=True)
 
 
@@ -136,6 +136,7 @@ _WHO = {"NAME": "Bela Varga", "EMAIL": "bela@agency.example", "DATE": "2026-11-2
 def make(root: Path, tenants: int, dns: str = ZONE_FILES, *, mail: bool = True) -> None:
     """With this DNS provider. Raises FileExistsError where the folder is there already."""
     root.mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=root, check=True)
     settings = SETTINGS.replace("DNS", dns, 1).replace("MAIL", MAILHOST if mail else "")
     (root / "reconciler.yaml").write_text(settings.replace("DEFAULT", "mail: mailhost, " if mail else ""))
     (root / ".gitignore").write_text("/var/\n")
