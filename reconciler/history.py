@@ -42,11 +42,11 @@ class Repository:
         if not root.is_dir():
             raise InputError([NO_FOLDER.at(str(root), f"{root} is no folder.", Origin(str(root)))])
 
-    def git(self, *arguments: str, stdin: bytes | None = None, file: IO[bytes] | None = None) -> bytes:
-        """Run Git, which reads `stdin` or a `file`, and give what it prints. Raises subprocess.CalledProcessError."""
+    def git(self, *arguments: str, stdin: bytes | None = None) -> bytes:
+        """Run Git and give what it prints. Raises subprocess.CalledProcessError."""
         command = ["git", *_OPTIONS, *arguments]
         return subprocess.run(  # noqa: S603  (a fixed program, no shell)
-            command, cwd=self.root, input=stdin, stdin=file, capture_output=True, check=True, env=environment(self.root)
+            command, cwd=self.root, input=stdin, capture_output=True, check=True, env=environment(self.root)
         ).stdout
 
     def attempt(self, *arguments: str, stdin: str = "", incoming: bool = True) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import LedgerError, Locked, ReconcilerError, RemoteError
@@ -86,8 +85,6 @@ class Refs:
             refused |= self._move(made, here, together=together)
         except subprocess.CalledProcessError as error:
             raise LedgerError(f"the ledger was not written: {error.stderr.decode(errors='replace').strip()}") from None
-        except OSError as error:
-            raise LedgerError(f"the ledger was not written: {error.strerror}") from None
         arrived = {tenant: tip for tenant, tip in made.items() if tenant not in refused}
         if joined := [f"delete {OFFLINE}{c.tenant} {c.joins}\n" for c in commits if c.joins and c.tenant in arrived]:
             self._repository.attempt("update-ref", "--stdin", stdin="".join(joined))
@@ -95,11 +92,9 @@ class Refs:
 
     def _made(self, who: str, commits: Sequence[Commit]) -> dict[str, str]:
         """{tenant: its commit}, made and on no ref yet."""
-        with TemporaryFile() as file:  # a pipe is filled page by page, and a megabyte takes five times as long
-            file.writelines(_import(number, who, commit) for number, commit in enumerate(commits, start=1))
-            file.write(f"reset {_MAKING}\n".encode())
-            file.seek(0)
-            said = self._repository.git(*_DURABLY, "fast-import", "--quiet", "--date-format=now", file=file)
+        lines = [_import(number, who, commit) for number, commit in enumerate(commits, start=1)]
+        stream = b"".join([*lines, f"reset {_MAKING}\n".encode()])
+        said = self._repository.git(*_DURABLY, "fast-import", "--quiet", "--date-format=now", stdin=stream)
         return dict(zip((commit.tenant for commit in commits), said.decode().split(), strict=True))
 
     def _push(

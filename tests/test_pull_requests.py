@@ -19,53 +19,6 @@ def agency(tmp_path):
         yield agency
 
 
-def test_a_mailbox_comes_by_pull_request(agency):
-    """Planned on the pull request, planned anew on a push in the same comment, applied on merge, and told there."""
-    github = agency.github
-    agency.branch("kim", KIM)
-    pull = github.open_pull("nora", "kim", "A mailbox for Kim")
-    assert agency.actions.pull(pull)["plan"].result == "success"
-    (first,) = agency.said(1, "plan")
-    assert "kim@northwind.example" in first
-    agency.push("kim", LEE)
-    github.push(pull)
-    assert agency.actions.pull(pull, "synchronize")["plan"].result == "success"
-    (second,) = agency.said(1, "plan")
-    assert "lee@northwind.example" in second
-    assert [label["name"] for label in github.issues[1]["labels"]] == ["plan: changes"]
-    assert agency.sql("SELECT count(*) FROM mailbox") == [(2,)]
-    github.review(pull, "anna")
-    done = agency.merged(pull)
-    assert done.result == "success", done.log
-    assert [[may for may, _ in agency.box(name)] for name in ("kim", "lee")] == [[1], [1]]
-    assert len(agency.said(1, "apply")) == 1
-    assert {c["user"]["login"] for c in github.comments[1]} == {BOT}
-    assert [s["state"] for s in github.statuses[github.main]] == ["success"]
-
-
-def test_a_revert_retires_and_its_revert_brings_back(agency):
-    """What a merge made goes back by a pull request that a mailbox admin approved, and comes again as it was."""
-    agency.branch("kim", KIM)
-    pull = agency.github.open_pull("nora", "kim", "A mailbox for Kim")
-    agency.actions.pull(pull)
-    agency.github.review(pull, "bela")
-    assert agency.merged(pull).result == "success"
-    agency.sql("UPDATE mailbox SET password = 'hash' WHERE username = 'kim@northwind.example'")
-    for name, may in (("away", 0), ("again", 1)):
-        agency.estate.git("fetch", "--quiet", "origin")
-        agency.estate.git("switch", "--quiet", "--detach", "origin/main")
-        agency.estate.git("revert", "--no-edit", "--mainline", "1", "HEAD")
-        agency.push(name, {})
-        pull = agency.github.open_pull("nora", name, "Revert")
-        assert agency.actions.pull(pull)["plan"].result == "success"
-        agency.github.review(pull, "bela")
-        done = agency.merged(pull)
-        assert done.result == "success", done.log
-        assert agency.box("kim") == [(may, "hash")]
-    labels = [[label["name"] for label in issue["labels"]] for issue in agency.github.issues.values()]
-    assert labels == [["plan: changes"], ["plan: takes away"], ["plan: changes"]]
-
-
 def test_a_removal_waits_for_who_may_approve_it(agency):
     """What nobody approved who may is left as it is, and the pull request says so; an author does not count."""
     agency.github.accounts["bela"] = "anna@agency.example"  # whose address the commits have

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.estates import BOXES, mail
 from tests.forge.agency import agency_in
+from tests.forge.github import BOT
 from tests.servers.mail import MailStack
 from tests.test_mail import needs_mail, open_folder
 
@@ -52,6 +53,9 @@ def _a_mailbox_comes(agency: Agency, stack: MailStack) -> str:
     done = agency.approved(pull)
     assert done.result == "success", done.log
     assert "## Applied: 1 change" in agency.said(pull.number, "apply")[0]
+    assert [label["name"] for label in agency.github.issues[pull.number]["labels"]] == ["plan: changes"]
+    assert {comment["user"]["login"] for comment in agency.github.comments[pull.number]} == {BOT}
+    assert [status["state"] for status in agency.github.statuses[agency.github.main]] == ["success"]
     stack.set_password("kim@northwind.example", "open sesame")
     stack.send("someone@elsewhere.test", "kim@northwind.example")
     stack.settle()
@@ -126,6 +130,8 @@ def _there_and_back(agency: Agency, stack: MailStack, merge: str) -> None:
         done = agency.approved(agency.asked(f"revert-{may}", "Revert"))
         assert done.result == "success", done.log
         assert agency.box("kim")[0][0] == may
+        labels = agency.github.issues[max(agency.github.issues)]["labels"]
+        assert labels[0]["name"] == ("plan: changes" if may else "plan: takes away")
     assert len(stack.messages("kim@northwind.example", "open sesame")) == 1
 
 
