@@ -134,7 +134,7 @@ def drift(found: TenantPlan, branch: str, page: str, limit: int) -> tuple[str, s
         lines += ["| what | Git says | live is | risk | since |", "|---|---|---|---|---|", *map(_row, open_), ""]
     if risky:
         lines += ["Never declared, and of high risk:", "", *(f"- {code(str(address))}" for address in risky), ""]
-    lines += ["**What to do**, one of:", ""]
+    lines += ["**What to do:**", ""]
     if open_:
         lines += [
             f"- put it back: {code(f'reconciler apply --tenant {found.tenant} --due --enforce all')} (or one address)"
