@@ -36,7 +36,7 @@ def _answers(session: Session, plans: Sequence[TenantPlan]) -> Answers:
         if resolver is None:
             from reconciler.facts import Resolver
 
-            resolver = Resolver(networks=session.estate.agency.networks)
+            resolver = Resolver(networks=session.systems.networks)
         answers = {**answers, **resolver.ask(questions)}
     return answers
 

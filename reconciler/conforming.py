@@ -40,7 +40,7 @@ def baseline(request: Request, domain: str) -> Standings:
         found = [pair for sets, _ in parts for pair in sets]
         bad = [finding for _, some in parts for finding in some]
         answers: Answers = {}
-        resolver = Resolver(networks=session.estate.agency.networks)
+        resolver = Resolver(networks=session.systems.networks)
         for _ in range(2):  # who must permit a policy's reports is asked once the policy is known
             fresh = {q for _, sets in found for q in wanted(sets, answers)} - answers.keys()
             answers = {**answers, **resolver.ask(fresh)}

@@ -38,7 +38,7 @@ def findings(request: Request, agency: Agency, systems: Agency) -> Iterator[Find
     """What is to be said of it. `systems` is the agency whose providers, probe and ledger are used."""
     if request.offline:
         yield OFFLINE.at("plan", "No live system was asked.", Origin(FILE, line=1, column=1))
-    for key in ("ledger", "probe"):
+    for key in ("ledger", "mta_sts", "probe"):
         if agency.data.get(key) != systems.data.get(key):
             yield OTHERWISE.at(key, f"It says otherwise at {request.trusted[:40]}.", Origin(FILE, (key,)))
     for name, (side, settings) in agency.providers.items():

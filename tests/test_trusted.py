@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.request import Request
+from reconciler.session import Session
 from tests.estates import AGENCY, NORTHWIND, codes, dns, mail, make, northwind, summary
 
 if TYPE_CHECKING:
@@ -114,3 +116,14 @@ def test_a_trusted_commit_that_is_none_is_an_error(estate: Estate) -> None:
     done = estate.run("plan", "--trusted", "nowhere")
     assert done.code == 1
     assert "`nowhere` names no commit" in done.err
+
+
+def test_the_networks_that_may_be_asked_are_the_trusted_ones(tmp_path: Path) -> None:
+    """A change cannot have the plan fetch a policy from a host inside."""
+    estate = make(tmp_path / "estate", northwind()).applied()
+    base = estate.head
+    estate.write({"reconciler.yaml": f"{AGENCY}mta_sts: {{networks: [127.0.0.0/8]}}\n"})
+    assert codes(estate.plan("--trusted", base)["findings"]) == {"PL311"}
+    with Session(Request(estate.root, trusted=base)) as session:
+        assert session.systems.networks == ()
+        assert len(session.estate.agency.networks) == 1
