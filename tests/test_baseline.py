@@ -221,7 +221,7 @@ def test_a_policy_counts_when_it_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, answer: dict[str, Any], expected: tuple[str, int, str]
 ) -> None:
     """The record alone protects nobody: the host has to answer with the policy that its id stands for."""
-    record = [f"v=STSv1; id={mta_sts.policy_id(mode, [MX])}"]
+    record = [f"v=STSv1; id={mta_sts.policy_id(mode, (MX,))}"]
     sets = f'records:\n  - {{name: _mta-sts, type: TXT, values: ["{record[0]}"]}}\n'
     estate = make(tmp_path / "estate", northwind(names=sets), agency=f"{AGENCY}mta_sts: {{networks: [127.0.0.0/8]}}\n")
     public = {**THERE, ("_mta-sts.northwind.example", "TXT"): record}

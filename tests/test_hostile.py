@@ -317,7 +317,7 @@ def test_a_folder_name_cannot_write_into_the_report(tmp_path):
     text, markdown = estate.run("plan").out, estate.run("plan", "--format", "markdown").out
     assert "\x1b" not in text + markdown
     html = MarkdownIt("commonmark").render(markdown)
-    assert [line for line in html.splitlines() if line.startswith("<h2>")] == ["<h2>Plan: 9 changes</h2>"]
+    assert [line for line in html.splitlines() if line.startswith("<h2>")] == ["<h2>Plan: 9 changes in 1 tenant</h2>"]
     assert "<img" not in html
 
 
