@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -126,6 +125,8 @@ def _annotate(forge: Forge, findings: Sequence[Finding], request: Request) -> No
 
 def _log(forge: Forge, output: Output, lines: Iterable[Line]) -> None:
     """Lines for the log. Where that is read for commands, none in them counts: values are no commands."""
+    import secrets
+
     word = secrets.token_hex(16)
     if forge.annotates:
         click.echo(f"::stop-commands::{word}")

@@ -11,7 +11,6 @@ import click
 
 from reconciler.options import DONE, REFUSED, leave, plan_exit, result_exit, worst
 from reconciler.output import aside, fail, fail_with
-from reconciler.wording import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -67,7 +66,7 @@ def post_receive(folder: str | None) -> None:
         if all(push.ref != here.branch for push in pushed(sys.stdin.buffer.read())):
             leave(DONE)
         if here.waiting:
-            _tell([((f"Applying {visible(here.name)}.", ""),)])
+            _tell([((f"Applying {_shown(here.name)}.", ""),)])
     from reconciler import hooks
     from reconciler.reports import pushes
 
@@ -123,10 +122,17 @@ def _shown(found: Look) -> Iterator[Line]:
 
 
 def _ahead(here: Hub, push: Push, *, behind: bool, refused: bool) -> Iterator[str]:
-    branch, name = visible(push.ref.removeprefix("refs/heads/")), visible(here.name)
+    branch, name = _shown(push.ref.removeprefix("refs/heads/")), _shown(here.name)
     if behind:
         yield f"{name} has gone on since {branch} left it: merge it first, what is new there seems to be undone here."
     if refused:
         yield f"{branch}: only looked at. A push of it to {name} is refused."
     else:
         yield f"{branch}: only looked at. It is applied when it is pushed to {name}."
+
+
+def _shown(name: str) -> str:
+    """A branch's name as no terminal obeys it."""
+    from reconciler.wording import visible
+
+    return visible(name)

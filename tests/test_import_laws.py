@@ -33,7 +33,7 @@ def example(tmp_path_factory):
     return estate
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EDITS)
 def test_what_is_imported_is_no_drift_and_moves_its_own_lines_only(example, edits):
     """Each value that drifted is written or left with a reason, and the plan of the commit has none of the written."""

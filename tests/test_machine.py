@@ -623,7 +623,7 @@ class ServerMachine(Machine):
 
 
 @pytest.mark.fuzz
-@pytest.mark.parametrize(("machine", "lives"), [(MemoryMachine, 12), (ServerMachine, 8)], ids=["memory", "servers"])
+@pytest.mark.parametrize(("machine", "lives"), [(MemoryMachine, 8), (ServerMachine, 6)], ids=["memory", "servers"])
 def test_a_life_keeps_every_promise(machine: type[Machine], lives: int, request: pytest.FixtureRequest) -> None:
     """Whatever people do in whatever order: the same few lives in every run, others for an hour with `make fuzz`."""
     many = request.config.getoption("--hypothesis-profile") == "fuzz"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from reconciler.changes import TenantPlan
     from reconciler.effects import Effect, Live
 
-STORIES = 1600
+STORIES = 1000
 FAULTS = {
     Begin: ("crash before", "crash after", "not written", "lost", "twice"),
     Identify: ("crash before", "crash after", "refused"),
