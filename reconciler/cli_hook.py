@@ -66,7 +66,7 @@ def post_receive(folder: str | None) -> None:
         if all(push.ref != here.branch for push in pushed(sys.stdin.buffer.read())):
             leave(DONE)
         if here.waiting:
-            _tell([((f"Applying {_shown(here.name)}.", ""),)])
+            _tell([((f"Applying {_plain(here.name)}.", ""),)])
     from reconciler import hooks
     from reconciler.reports import pushes
 
@@ -122,7 +122,7 @@ def _shown(found: Look) -> Iterator[Line]:
 
 
 def _ahead(here: Hub, push: Push, *, behind: bool, refused: bool) -> Iterator[str]:
-    branch, name = _shown(push.ref.removeprefix("refs/heads/")), _shown(here.name)
+    branch, name = _plain(push.ref.removeprefix("refs/heads/")), _plain(here.name)
     if behind:
         yield f"{name} has gone on since {branch} left it: merge it first, what is new there seems to be undone here."
     if refused:
@@ -131,7 +131,7 @@ def _ahead(here: Hub, push: Push, *, behind: bool, refused: bool) -> Iterator[st
         yield f"{branch}: only looked at. It is applied when it is pushed to {name}."
 
 
-def _shown(name: str) -> str:
+def _plain(name: str) -> str:
     """A branch's name as no terminal obeys it."""
     from reconciler.wording import visible
 

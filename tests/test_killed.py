@@ -143,7 +143,7 @@ def test_a_first_apply_killed_anywhere(tmp_path: Path, record_property: Callable
 
 
 def test_the_plans_digest_goes_on_after_a_kill(tmp_path: Path) -> None:
-    """Two tenants, killed at each third boundary: the digest of the whole plan that was reviewed makes what is left of it."""
+    """Two tenants, killed at each third boundary: the digest of the whole plan makes what is left of it."""
     estate = make(tmp_path / "one" / "estate", northwind(), contoso())
     digest = estate.plan()["digest"]
     for number in count(1, 3):  # what is left after each one, the tests of a single tenant see
