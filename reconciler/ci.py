@@ -46,6 +46,7 @@ class Applied(NamedTuple):
 
     planned: Plan
     result: Result
+    allowed: Allowed
 
 
 def plan(request: Request, forge: Forge, into: str) -> Plan:
@@ -58,9 +59,8 @@ def plan(request: Request, forge: Forge, into: str) -> Plan:
     shown = pull if pull and not pull.foreign else None  # a fork's run may not write at the host
     if shown:
         forge.say(shown.number, "plan", pulls.planning(head))
-    trusted = "" if request.offline else base
     try:
-        found = engine.plan(request._replace(revision=commit, trusted=trusted, changed_since=base))
+        found = engine.plan(request._replace(revision=commit, trusted=base, changed_since=base))
         consents = consulting.consents(request.root, base, commit, data.plan(found))
     except InputError as error:
         text = pulls.stopped(error.findings, head, forge.limit)
@@ -112,7 +112,7 @@ def _title(found: Plan, asked: Sequence[Consent]) -> str:
     return ", ".join(parts)
 
 
-def apply(request: Request, forge: Forge, *, digests: tuple[str, ...], purges: bool, log: str) -> Applied:
+def apply(request: Request, forge: Forge, *, digests: tuple[str, ...], purges: bool) -> Applied:
     """Make of the head what was reviewed, or what has one of the digests; then what is due. Raises as `engine` does.
 
     Tenants end by themselves: one that differs from what was reviewed is stale, and the others go on.
@@ -123,9 +123,7 @@ def apply(request: Request, forge: Forge, *, digests: tuple[str, ...], purges: b
     else:
         allowed = _allowed(request, forge, planned)
         permit = Permit(plans=_every(allowed.plans, planned), due=True, purges=purges)
-    result = engine.apply(request, planned, permit)
-    _tell(forge, allowed, result, log)
-    return Applied(planned, result)
+    return Applied(planned, engine.apply(request, planned, permit), allowed)
 
 
 def _every(plans: Sequence[reviewed.Reviewed], planned: Plan) -> tuple[reviewed.Reviewed, ...]:
@@ -180,14 +178,15 @@ def _approved(
     return {**shown, "tenants": tenants}
 
 
-def _tell(forge: Forge, allowed: Allowed, result: Result, log: str) -> None:
-    """What came of it, beside the log, at the commit, and at the pull requests that brought it."""
-    text = pulls.result(result, allowed.missing, log, forge.limit)
+def tell(forge: Forge, done: Applied, log: str) -> None:
+    """What came of it, beside the log, at the commit, and at the pull requests that brought it. Raises ForgeError."""
+    result = done.result
+    text = pulls.result(result, done.allowed.missing, log, forge.limit)
     forge.summary(text)
     if not forge.clocked or any(tenant.done for tenant in result.tenants):  # else it says what is said already
         good = all(tenant.result in {"applied", "nothing", "held"} for tenant in result.tenants)
         forge.tell(result.commit, good=good, text=text.splitlines()[1].removeprefix("## "))
-    for number in dict.fromkeys(allowed.pulls):
+    for number in dict.fromkeys(done.allowed.pulls):
         forge.say(number, "apply", text)
 
 

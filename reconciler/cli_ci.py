@@ -78,10 +78,9 @@ def apply(folder: str, digests: tuple[str, ...], purge: bool, **options: Any) ->
 
     output, request, forge = _begin(folder, **options)
     with progress(output) as told:
-        done = flow.apply(
-            request._replace(progress=told), forge, digests=tuple(filter(None, digests)), purges=purge, log=_run()
-        )
-    _log(forge, output, results.result(done.result))
+        done = flow.apply(request._replace(progress=told), forge, digests=tuple(filter(None, digests)), purges=purge)
+    _log(forge, output, results.result(done.result))  # first: whatever the host does not take stands in the log
+    flow.tell(forge, done, _run())
     leave(worst([plan_exit(done.planned), *map(result_exit, done.result.tenants)]))
 
 

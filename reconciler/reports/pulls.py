@@ -110,7 +110,7 @@ def _detail(found: TenantResult, run: str, missing: Sequence[Consent]) -> Iterat
     lines += [f"- and {len(found.not_done) - _SHOWN} more"] if len(found.not_done) > _SHOWN else []
     if found.findings:
         lines += ["", f"To undo what was made: `reconciler rollback {run}`"]
-    if missing:
+    if missing and found.result == "stale":
         lines += ["", *asked(missing), "Approve the pull request, then run the apply again."]
     elif found.result == "stale":
         again = code(f"reconciler apply --digest {found.digest}")

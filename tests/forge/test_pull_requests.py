@@ -32,6 +32,17 @@ def test_a_removal_waits_for_who_may_approve_it(agency):
     assert "mailbox_admin" in agency.said(1, "apply")[0]
 
 
+def test_what_the_host_does_not_take_stands_in_the_log(agency):
+    """A comment that is refused fails the job, but hides nothing of what was applied."""
+    agency.branch("kim", KIM)
+    pull = agency.asked("kim", "A mailbox for Kim")
+    agency.api.faults.append(Fault("issues/create-comment", 422))
+    done = agency.approved(pull)
+    assert done.result == "failure"
+    assert "applied: 1 done" in done.log
+    assert [may for may, _ in agency.box("kim")] == [1]
+
+
 def test_nothing_of_a_pull_request_runs(agency, tmp_path):
     """Its title, the name of its branch and the Python in it are read by nobody who would do what they say."""
     pwned = tmp_path / "pwned"
