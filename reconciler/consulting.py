@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from reconciler import resets
-from reconciler.consents import needed
+from reconciler.consents import Side, needed
 from reconciler.estate import Estate
 from reconciler.files import Files
 from reconciler.people import people_of
@@ -30,8 +30,8 @@ def consents(root: Path, base: str, commit: str, plan: Mapping[str, Any]) -> dic
             found["tenant"]: list(
                 needed(
                     found,
-                    people_of(_files(old, found), before.agency, before.today),
-                    people_of(_files(new, found), now.agency, now.today),
+                    _side(before, _files(old, found)),
+                    _side(now, _files(new, found)),
                     _high(before, old[found["tenant"]]) | _high(now, new[found["tenant"]]) if _asks(found) else {},
                 )
             )
@@ -41,7 +41,12 @@ def consents(root: Path, base: str, commit: str, plan: Mapping[str, Any]) -> dic
 
 def _asks(found: Mapping[str, Any]) -> bool:
     """Whether it matters which mailboxes are of high value: that takes compiling the tenant twice."""
-    return any(change["kind"] == "mailbox" for change in found["changes"])
+    return any(":mailbox/" in change["address"] for change in found["changes"])
+
+
+def _side(estate: Estate, files: Files) -> Side:
+    agency, today = estate.agency, estate.today
+    return Side(people_of(files, agency, today), people_of(Files(""), agency, today))
 
 
 def _files(tenants: Mapping[str, Tenant | None], found: Mapping[str, Any]) -> Files:

@@ -44,14 +44,28 @@ def shown(content: bytes | None, digest: str) -> tuple[Reviewed, ...]:
 def _counting(found: Iterable[tuple[str, Reviewed]], digests: Sequence[str]) -> Iterator[Reviewed]:
     for file, plan in found:
         try:
+            _look_through(plan["tenants"])
             whole, tenants = digest_of(plan)
             said = {found["tenant"]: found["digest"] for found in plan["tenants"]}
         except (KeyError, TypeError, AttributeError) as error:
             raise _refused(file, f"It lacks what a plan has ({error!r}).") from None
-        if (whole, tenants) != (plan.get("digest"), said):
+        # A tenant that stands there twice has one digest only, which says nothing of the other.
+        if (whole, tenants) != (plan.get("digest"), said) or len(said) < len(plan["tenants"]):
             raise _refused(file, "Its changes are not those its digest is of: it was edited.")
         if not digests or whole in digests:
             yield plan
+
+
+def _look_through(tenants: Iterable[Mapping[str, Any]]) -> None:
+    """That no digest covers it is no reason to stumble over it later. Raises as a look-up does."""
+    for found in tenants:
+        items = (*found["changes"], *found["due"])
+        texts = [found["tenant"], *found["forgotten"], *(item[key] for item in items for key in ("address", "action"))]
+        if not all(
+            isinstance(text, str) for text in [*texts, *(item["was"] for item in items if item["was"] is not None)]
+        ):
+            raise TypeError("a name that is no text")
+        digest_of({"tenants": [{**found, "changes": found["due"]}]})
 
 
 def _read(file: str) -> Reviewed:

@@ -170,6 +170,37 @@ def test_a_plan_that_was_edited_counts_for_nothing(estate: Estate) -> None:
     assert run(estate, "apply").code == 4
 
 
+def test_a_tenant_that_stands_twice_in_a_plan_counts_for_nothing(estate: Estate) -> None:
+    """A digest is of the last one alone: whatever is put before it was reviewed by nobody."""
+    estate.write(mail({**SEVEN, "kim": "{owner: jane}"}, INFO))
+    planned(estate)
+    more = json.loads(left(estate, "plan.json"))["tenants"]
+    estate.write(mail(SEVEN, INFO))
+    planned(estate)
+    path = estate.root / "var" / "ci" / "plan.json"
+    plan = json.loads(path.read_text())
+    path.write_text(json.dumps(plan | {"tenants": [*more, *plan["tenants"]]}))
+    estate.write(mail({**SEVEN, "kim": "{owner: jane}"}, INFO))
+    merged(estate)
+    estate.git("switch", "--quiet", "main")
+    assert run(estate, "apply").code == 4
+
+
+@pytest.mark.parametrize("key", ["due", "forgotten", "changes"])
+def test_a_plan_with_a_name_that_is_none_is_no_plan(estate: Estate, key: str) -> None:
+    """What no digest covers may be anything in a file from anywhere, and ends no run."""
+    estate.write(mail(SEVEN, INFO))
+    planned(estate)
+    merged(estate)
+    path = estate.root / "var" / "ci" / "reviewed" / "1.json"
+    plan = json.loads(path.read_text())
+    odd = {"address": ["x"], "action": "create", "was": {}, "fields": {}}
+    plan["tenants"][0][key] = [5] if key == "forgotten" else [odd]
+    path.write_text(json.dumps(plan))
+    estate.git("switch", "--quiet", "main")
+    assert run(estate, "apply").code == 4
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, '{"format": "reconciler.plan/1"}', "\x00"])
 def test_a_reviewed_file_of_nonsense_is_none(estate: Estate, content: str) -> None:
     """Whatever lies where plans are looked for ends no run."""

@@ -190,7 +190,7 @@ class GitHub:
             base_url=url, auth=Auth.Token(token), per_page=100, lazy=True,
             seconds_between_requests=0, seconds_between_writes=0,
         )  # fmt: skip
-        return host.get_repo(name, lazy=True)
+        return host.get_repo(name)
 
     def _make_label(self, name: str, colour: str) -> None:
         from github import GithubException
