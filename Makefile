@@ -31,7 +31,7 @@ demo: .venv/.ready
 
 test: .venv/.ready servers lint
 	@echo "== tests"
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder # else one long story runs alone at the end
 
 lint: .venv/.ready
 	@echo "== lint, format, types"
